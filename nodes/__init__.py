@@ -1,0 +1,11 @@
+"""What an artist sees: one file per stage, thin. Importing this package registers every node."""
+
+from importlib import import_module
+
+from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+STAGES = ()
+for _stage in STAGES:
+    import_module(f".{_stage}", __name__)
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]

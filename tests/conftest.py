@@ -1,0 +1,28 @@
+"""Threads as the machine has cores, the data folder beside the project, and the profile of the property tests."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import cv2  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("EMO2_SHARED", ROOT.parent / "shared"))
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+cv2.setNumThreads(1)
+settings.register_profile("emo2", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("emo2")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data; the test is skipped with the reason where there is none."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no data folder at {SHARED} (set EMO2_SHARED)")
+    return SHARED
