@@ -1,0 +1,48 @@
+# make demo | make test | make lint | make bench. Each sets up .venv by itself; all that is needed is Python 3.11.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Threads beyond the cores make everything slower.
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+export OMP_NUM_THREADS ?= $(CORES)
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test test-fast lint bench clean
+.DELETE_ON_ERROR:
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 is needed: make PYTHON=/path/to/python3.11" if sys.version_info[:2] != (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.standalone: $(BIN)/python requirements.txt constraints.txt pyproject.toml
+	$(INSTALL) -r requirements.txt -e '.[standalone]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.standalone
+	$(INSTALL) -e '.[standalone,test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.standalone
+	$(INSTALL) -e '.[standalone,lint]'
+	touch $@
+
+demo: $(VENV)/.standalone
+	$(BIN)/emo2 run workflows/talking_avatar.json --out demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest tests
+
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest tests -m "not comfyui and not slow"
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy models
+
+bench: $(VENV)/.test
+	$(BIN)/python -m emo2.benchmarks --json benchmarks/results/latest.json
+
+clean:
+	rm -rf $(VENV) demo output *.egg-info
