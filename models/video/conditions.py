@@ -1,0 +1,222 @@
+"""What a video is made from, checked before any long work and cut to the frames that a clip needs."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..audio import frame_count
+from ..errors import EMO2Error
+from ..types import FRAME_FIELDS, AudioFeatures, Motion, Reference
+from .schedulers import MAX_STEPS, SCHEDULERS
+
+if TYPE_CHECKING:
+    from ..hands import HandModel
+    from .config import VideoConfig
+
+MISMATCH_SECONDS = 0.5
+MAP_CACHE_BYTES = 256 << 20
+QUICK_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a video is sampled. Strengths scale what the network takes from a condition; 0 leaves it out."""
+
+    seed: int = 0
+    steps: int = 25
+    cfg: float = 2.5
+    scheduler: str = "ddim"
+    reference_strength: float = 1.0
+    audio_strength: float = 1.0
+    pose_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scheduler not in SCHEDULERS:
+            raise EMO2Error("scheduler", "one of " + ", ".join(SCHEDULERS), self.scheduler, "Choose one of them.")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise EMO2Error("steps", f"a whole number from 1 to {MAX_STEPS}", self.steps, "Change the number of steps.")
+        for name in ("cfg", "reference_strength", "audio_strength", "pose_strength"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise EMO2Error(name, "a number of 0 or more", value, "Give 1 for the normal effect, 0 for none.")
+
+    def quick(self) -> Settings:
+        """The quick preview: few steps of a solver that needs few, no guidance. Motion and framing show, detail does not."""
+        scheduler = self.scheduler if self.scheduler == "lcm" else "dpm++"
+        return replace(self, steps=min(self.steps, QUICK_STEPS), cfg=1.0, scheduler=scheduler)
+
+
+@dataclass
+class Conditions:
+    """The reference, motion (at the model's frame rate) and sound of one video; absent ones are None."""
+
+    config: VideoConfig
+    reference: Reference | None = None
+    motion: Motion | None = None
+    audio: AudioFeatures | None = None
+    hands: HandModel | None = None
+
+    def __post_init__(self) -> None:
+        self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def audio_windows(self, frames: np.ndarray) -> torch.Tensor:
+        """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound."""
+        assert self.audio is not None
+        config = self.config
+        parts = [
+            self.audio.at_frames(config.fps, first, count, config.audio_radius, config.audio_steps)
+            for first, count in _runs(frames)
+        ]
+        return torch.from_numpy(np.concatenate(parts))[None]
+
+    def maps(self, frames: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """MANO and keypoint maps of `frames`, (1, 6, F, H, W) 0..1, and hand confidence (1, F, 2).
+
+        Rasterised when asked for; a bounded number is remembered, because overlapping windows ask again and again.
+        Past its end the motion holds its last pose.
+        """
+        assert self.motion is not None
+        places = np.minimum(frames, len(self.motion) - 1)
+        for first, count in _runs(np.array([n for n in np.unique(places) if n not in self._maps], dtype=np.int64)):
+            self._draw(first, count)
+        maps = np.stack([self._maps[n] for n in places.tolist()])
+        room = max(len(frames), MAP_CACHE_BYTES // maps[0].nbytes)
+        while len(self._maps) > room:
+            self._maps.popitem(last=False)
+        tensor = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].float() / 255
+        confidence = np.where(self.motion.visible, self.motion.confidence, 0).astype(np.float32)[places]
+        return tensor, torch.from_numpy(confidence)[None]
+
+    def _draw(self, first: int, count: int) -> None:
+        from ..maps import keypoint_maps, mano_maps
+
+        assert self.motion is not None and self.hands is not None
+        size = tuple(self.config.size)
+        hands = mano_maps(self.motion, self.hands, size, start=first, count=count)
+        body = keypoint_maps(self.motion, size, start=first, count=count)
+        for offset in range(count):
+            self._maps[first + offset] = np.concatenate([hands[offset], body[offset]], axis=-1)
+
+
+def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
+    """Consecutive runs (first, count) of frame numbers, in order: a window of a closed loop has two."""
+    if len(frames) == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(frames) != 1) + 1
+    return [(int(run[0]), len(run)) for run in np.split(frames, cuts)]
+
+
+def prepare(
+    config: VideoConfig,
+    fingerprint: str,
+    *,
+    reference: Reference | None = None,
+    motion: Motion | None = None,
+    audio: AudioFeatures | None = None,
+    hands: HandModel | None = None,
+) -> Conditions:
+    """Check the conditions against the model and bring the motion to its frame rate."""
+    if reference is not None:
+        if reference.model != fingerprint:
+            raise EMO2Error(
+                "reference", "a reference made with this video model", "one made with another model",
+                "Connect the same model to EMO2 Encode Reference.",
+            )  # fmt: skip
+        shape = (1, config.latent_channels, *config.latent_size)
+        if tuple(reference.latents.shape) != shape:
+            raise EMO2Error(
+                "reference",
+                f"latents {shape}",
+                tuple(reference.latents.shape),
+                "Use the VAE that belongs to the model.",
+            )
+    if audio is not None and (audio.layers, audio.width) != (config.audio_layers, config.audio_dim):
+        raise EMO2Error(
+            "audio_features", f"{config.audio_layers} layers of width {config.audio_dim}",
+            f"{audio.layers} of width {audio.width} (encoder {audio.encoder or 'unknown'})",
+            "Encode the sound with the voice encoder that this video model was made for.",
+        )  # fmt: skip
+    if motion is not None:
+        if abs(motion.fps - config.fps) > 1e-6:
+            from ..motion.edit import resample
+
+            motion = resample(motion, config.fps)
+        if hands is None:
+            from ..hands import load_hands
+
+            hands = load_hands(None)
+    return Conditions(config, reference, motion, audio, hands)
+
+
+def video_length(conditions: Conditions, sound_seconds: float | None = None, end_second: float = 0.0) -> int:
+    """Frames of the whole video: ceil(duration * fps) of the sound where there is one, else of the motion.
+
+    `sound_seconds` is the length of a sound track that comes without features. With neither sound nor motion, the
+    range's end says how long the video is.
+    """
+    fps = conditions.config.fps
+    if conditions.audio is not None:
+        return frame_count(conditions.audio.duration, fps)
+    if sound_seconds is not None:
+        return frame_count(sound_seconds, fps)
+    if conditions.motion is not None:
+        return len(conditions.motion)
+    if end_second > 0:
+        return frame_count(end_second, fps)
+    raise EMO2Error(
+        "motion",
+        "a motion, a sound, or an end_second above 0",
+        "none of them",
+        "Connect one, or say how long the video is.",
+    )
+
+
+def mismatch(conditions: Conditions, count: int) -> str | None:
+    """A warning when the motion is much shorter or longer than the sound that sets the video's length."""
+    if conditions.motion is None or count == len(conditions.motion):
+        return None
+    fps = conditions.config.fps
+    if abs(len(conditions.motion) - count) / fps <= MISMATCH_SECONDS:
+        return None
+    what = "its last pose is held" if len(conditions.motion) < count else "the rest is not used"
+    return f"The motion lasts {len(conditions.motion) / fps:.2f} s and the sound {count / fps:.2f} s: {what}."
+
+
+def frame_range(total: int, fps: float, start_second: float = 0.0, end_second: float = 0.0) -> tuple[int, int]:
+    """(start, count): the frames whose time i / fps lies in [start_second, end_second); an end of 0 means the video's.
+
+    Neighbouring ranges share no frame and leave none out.
+    """
+    for name, value in (("start_second", start_second), ("end_second", end_second)):
+        if not (math.isfinite(value) and value >= 0):
+            raise EMO2Error(name, "seconds from 0 on", value, "Give a time inside the video.")
+    boundary = lambda seconds: frame_count(seconds, fps) if seconds > 0 else 0  # noqa: E731
+    length = f"{total / fps:.2f} s"
+    start = boundary(start_second)
+    if start >= total:
+        raise EMO2Error("start_second", f"a time before the video's end at {length}", start_second, "Start earlier.")
+    if end_second == 0:
+        return start, total - start
+    stop = boundary(end_second)
+    if stop > total:
+        raise EMO2Error("end_second", f"a time up to the video's end at {length}", end_second, "Use 0 for the end.")
+    if stop <= start:
+        raise EMO2Error(
+            "end_second",
+            f"a time at least one frame after start_second ({start_second})",
+            end_second,
+            "Make it later, or 0.",
+        )
+    return start, stop - start
+
+
+def held(motion: Motion, start: int, count: int) -> Motion:
+    """Frames start..start+count-1; past its end the motion holds its last pose."""
+    places = np.clip(np.arange(start, start + count), 0, len(motion) - 1)
+    return motion.replace(**{name: getattr(motion, name)[places] for name in FRAME_FIELDS})
