@@ -1,0 +1,111 @@
+"""The backbone (EMO2 section 3.4): diffusers' UNetMotionModel with reference, audio and motion-frame attention."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import UNetMotionModel
+from diffusers.models.attention import BasicTransformerBlock
+from torch.utils.checkpoint import checkpoint
+
+from .attention import AudioAttention, ReferenceAttention
+from .condition_batch import ConditionBatch
+from .config import VideoConfig
+from .reference import layers, place_of, upsample_size
+from .temporal import TemporalModule
+
+
+class Backbone(UNetMotionModel):
+    """The denoiser of a clip. diffusers' spatial layers with their names, our temporal modules in the places of its own."""
+
+    def __init__(self, config: VideoConfig):
+        levels = config.attention_levels
+        super().__init__(
+            in_channels=config.latent_channels,
+            out_channels=config.latent_channels,
+            block_out_channels=config.widths,
+            down_block_types=tuple("CrossAttnDownBlockMotion" if on else "DownBlockMotion" for on in levels),
+            up_block_types=tuple("CrossAttnUpBlockMotion" if on else "UpBlockMotion" for on in reversed(levels)),
+            layers_per_block=config.layers_per_block,
+            num_attention_heads=config.heads,
+            motion_num_attention_heads=config.temporal_heads,
+            temporal_transformer_layers_per_block=0,  # they are replaced below
+            temporal_transformer_layers_per_mid_block=0,
+            norm_num_groups=config.norm_groups,
+            cross_attention_dim=config.audio_width,
+        )
+        self.checkpoint_layers = False
+        for name, module in list(self.named_modules()):
+            if name.endswith(".motion_modules"):
+                for index, old in enumerate(module):
+                    module[index] = TemporalModule(f"{name}.{index}", old.in_channels, config)
+            elif isinstance(module, BasicTransformerBlock):
+                place = place_of(name)
+                module.attn1.set_processor(ReferenceAttention(place))
+                module.attn2.set_processor(AudioAttention(place, config.audio_scale, config.audio_absent == "zeros"))
+
+    def forward(self, noisy: torch.Tensor, timestep: torch.Tensor | float, conditions: ConditionBatch) -> torch.Tensor:
+        """noisy: (B, C, F, h, w); timestep: one number or (B,). Returns the prediction, (B, C, F, h, w)."""
+        rows, _, frames = noisy.shape[:3]
+        times = torch.as_tensor(timestep, device=noisy.device).expand(rows)
+        emb = self.time_embedding(self.time_proj(times).to(noisy.dtype))
+        emb = emb.repeat_interleave(frames, dim=0)
+
+        x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
+        x = _add_pose(x, conditions)
+        skips = [x]
+        for block in self.down_blocks:
+            for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
+                x = self._layer(x, emb, resnet, attention, motion_module, conditions)
+                skips.append(x)
+            for downsampler in block.downsamplers or ():
+                x = downsampler(x)
+                skips.append(x)
+
+        mid = self.mid_block
+        x = self._layer(x, emb, mid.resnets[0], mid.attentions[0], mid.motion_modules[0], conditions)
+        x = mid.resnets[1](x, emb)
+
+        for block in self.up_blocks:
+            for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
+                x = torch.cat([x, skips.pop()], dim=1)
+                x = self._layer(x, emb, resnet, attention, motion_module, conditions)
+            for upsampler in block.upsamplers or ():
+                x = upsampler(x, upsample_size(x, skips[-1]))
+
+        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
+        return x.unflatten(0, (rows, frames)).transpose(1, 2)
+
+    def _layer(self, x, emb, resnet, attention, motion_module, conditions):
+        if self.checkpoint_layers and torch.is_grad_enabled():
+            return checkpoint(_whole_layer, x, emb, resnet, attention, motion_module, conditions, use_reentrant=False)
+        return _whole_layer(x, emb, resnet, attention, motion_module, conditions)
+
+    def spatial(self) -> dict[str, BasicTransformerBlock]:
+        """The transformer blocks with the spatial (attn1) and the audio attention (attn2), by the names of their places."""
+        blocks = self.named_modules()
+        return {place_of(name): block for name, block in blocks if isinstance(block, BasicTransformerBlock)}
+
+    def temporal(self) -> dict[str, TemporalModule]:
+        """The temporal modules by name."""
+        return {module.name: module for module in self.modules() if isinstance(module, TemporalModule)}
+
+
+def _whole_layer(x, emb, resnet, attention, motion_module, conditions):
+    """Residual block, spatial attention (reference, then sound) where there is one, temporal module."""
+    x = resnet(x, emb)
+    if attention is not None:
+        x = attention(x, cross_attention_kwargs={"conditions": conditions}, return_dict=False)[0]
+    return motion_module(x, conditions)
+
+
+def _add_pose(x: torch.Tensor, conditions: ConditionBatch) -> torch.Tensor:
+    """Map and confidence features (R, C0, F, h, w) added to the first features (rows F, C0, h, w) of rows that have them."""
+    pose = conditions.pose
+    if pose is None:
+        return x
+    frames = x.shape[0] // conditions.rows
+    parts = []
+    for run in conditions.runs("pose"):
+        part = x[run.start * frames : run.stop * frames]
+        parts.append(part if run.first is None else part + run.take(pose).transpose(1, 2).flatten(0, 1).to(x.dtype))
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,163 @@
+"""What a stage-2 network is made of: every size and choice that a checkpoint's metadata carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+TEMPORAL_NORMS = ("frame", "clip")
+AUDIO_PROJECTIONS = ("learned", "none")
+AUDIO_ABSENT = ("skip", "zeros")
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+BETA_SCHEDULES = ("linear", "scaled_linear")
+SPACINGS = ("leading", "trailing", "linspace")
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Sizes of the reference network and the backbone (EMO2 section 3.4). `paper()` has Stable Diffusion 1.5's widths.
+
+    Picture and clip
+      fps: frames a second. size: (H, W) pixels. clip_frames: new frames a clip. motion_frames: frames carried over from
+      the clip before (0: the checkpoint knows none). vae_factor: pixels per latent. latent_channels; latent_scale: factor
+      between the VAE's latents and the network's.
+    Networks
+      widths: channels of each level. attention_levels: which levels have spatial attention. layers_per_block, heads,
+      norm_groups: as in diffusers' UNets.
+    Temporal modules
+      temporal_norm: "frame" normalises every frame for itself (AnimateDiff's and EchoMimicV2's own code), "clip" all
+      frames together (diffusers' modules). temporal_heads, temporal_attentions: self-attentions in a row.
+      positions: length of the sinusoidal table. Clip frames always stand at motion_frames, motion_frames + 1, ...; the
+      carried frames just before them.
+    Audio
+      audio_layers L and audio_dim D of the voice encoder's states; a frame hears audio_window = (2 audio_radius + 1) *
+      audio_steps instants. audio_width: channels of the audio tokens. audio_projection: "learned" maps the L states of an
+      instant to one token; "none" takes each state as a token (then audio_width = audio_dim). audio_scale: constant factor
+      on the audio attention's output. audio_absent: what the absence of audio means: "skip" (the attention adds nothing)
+      or "zeros" (it sees zeros, so that its output bias remains, as EchoMimicV2's unconditional half).
+    Maps
+      map_channels: 3 of the MANO map and 3 of the keypoint map. guider_channels: widths of the guider, which halves the
+      picture between them. hand_confidence: whether there is a confidence embedding.
+    Diffusion
+      prediction_type, beta_schedule, beta_start, beta_end, train_steps, zero_terminal_snr, timestep_spacing: the noise
+      schedule in the words of diffusers' schedulers.
+    """
+
+    fps: float = 25.0
+    size: tuple[int, int] = (704, 512)
+    clip_frames: int = 24
+    motion_frames: int = 12
+    vae_factor: int = 8
+    latent_channels: int = 4
+    latent_scale: float = 0.18215
+    widths: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    layers_per_block: int = 2
+    heads: int = 8
+    norm_groups: int = 32
+    temporal_norm: str = "frame"
+    temporal_heads: int = 8
+    temporal_attentions: int = 2
+    positions: int = 36
+    audio_dim: int = 768
+    audio_layers: int = 13
+    audio_radius: int = 2
+    audio_steps: int = 1
+    audio_width: int = 768
+    audio_projection: str = "learned"
+    audio_scale: float = 1.0
+    audio_absent: str = "skip"
+    map_channels: int = 6
+    guider_channels: tuple[int, ...] = (16, 32, 96, 256)
+    hand_confidence: bool = True
+    prediction_type: str = "epsilon"
+    beta_schedule: str = "scaled_linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    train_steps: int = 1000
+    zero_terminal_snr: bool = False
+    timestep_spacing: str = "leading"
+
+    def __post_init__(self) -> None:
+        for name in ("size", "widths", "attention_levels", "guider_channels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._choices()
+        self._sizes()
+
+    def _choices(self) -> None:
+        allowed = {
+            "temporal_norm": TEMPORAL_NORMS,
+            "audio_projection": AUDIO_PROJECTIONS,
+            "audio_absent": AUDIO_ABSENT,
+            "prediction_type": PREDICTIONS,
+            "beta_schedule": BETA_SCHEDULES,
+            "timestep_spacing": SPACINGS,
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
+        if self.zero_terminal_snr and self.prediction_type == "epsilon":
+            raise ValueError("zero_terminal_snr needs prediction_type v_prediction or sample: pure noise hides epsilon")
+
+    def _sizes(self) -> None:
+        counts = "clip_frames vae_factor latent_channels layers_per_block heads norm_groups temporal_heads positions "
+        counts += "temporal_attentions audio_dim audio_layers audio_steps audio_width map_channels train_steps"
+        for name in counts.split():
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.fps > 0:
+            raise ValueError(f"fps must be above 0, not {self.fps}")
+        if len(self.size) != 2 or any(side % self.vae_factor or side < 1 for side in self.size):
+            raise ValueError(f"size must be (height, width) in multiples of {self.vae_factor}, not {self.size}")
+        if len(self.attention_levels) != len(self.widths):
+            raise ValueError(f"attention_levels must have {len(self.widths)} entries, one for each of widths")
+        for width in self.widths:
+            for name in ("heads", "norm_groups", "temporal_heads"):
+                if width % getattr(self, name):
+                    raise ValueError(f"every one of widths must be a multiple of {name}, and {width} is not")
+        if self.motion_frames < 0 or self.audio_radius < 0:
+            raise ValueError("motion_frames and audio_radius must not be negative")
+        if self.positions < self.motion_frames + self.clip_frames:
+            raise ValueError(f"positions must be at least motion_frames + clip_frames, not {self.positions}")
+        if 2 ** (len(self.guider_channels) - 1) != self.vae_factor:
+            raise ValueError(f"guider_channels must halve the picture {self.vae_factor} times over: one width a halving")
+        if self.audio_projection == "none" and self.audio_width != self.audio_dim:
+            raise ValueError("audio_width must equal audio_dim where audio_projection is none")
+
+    @property
+    def audio_window(self) -> int:
+        """Instants of sound that one frame hears, K."""
+        return (2 * self.audio_radius + 1) * self.audio_steps
+
+    @property
+    def latent_size(self) -> tuple[int, int]:
+        """(h, w) of the latents of a picture of `size`."""
+        return self.size[0] // self.vae_factor, self.size[1] // self.vae_factor
+
+    @classmethod
+    def paper(cls) -> VideoConfig:
+        """EMO2's size: 704 x 512, clips of 24 with 12 motion frames, wav2vec 2.0 base, Stable Diffusion 1.5's latents."""
+        return cls()
+
+    @classmethod
+    def tiny(cls) -> VideoConfig:
+        """The shipped size: 128 x 96 cartoons on a CPU, the same classes with attention at every level."""
+        return cls(
+            size=(128, 96), latent_channels=8, latent_scale=1.0, widths=(96, 160, 192),
+            attention_levels=(True, True, True), layers_per_block=1, heads=4, temporal_heads=4,
+            audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 48),
+            prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",
+        )  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> VideoConfig:
+        """A config from a checkpoint's metadata. ValueError for a field this version does not know."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown config fields: {', '.join(unknown)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, for JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
