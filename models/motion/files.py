@@ -104,7 +104,8 @@ def _read(archive: zipfile.ZipFile, name: str, where: str) -> dict[str, np.ndarr
     known = [members[key] for key in (*FRAME_FIELDS, "fps", "framing", "framing_size") if key in members]
     size = sum(info.file_size for info in known)
     if size > LARGEST:
-        raise EMO2Error(where, f"at most {LARGEST >> 20} MB of motion", f"{size >> 20} MB ({name})", "Cut it into shorter pieces.")  # fmt: skip
+        given = f"{size >> 20} MB ({name})"
+        raise EMO2Error(where, f"at most {LARGEST >> 20} MB of motion", given, "Cut it into shorter pieces.")
     return {info.filename.removesuffix(".npy"): _array(archive, info) for info in known}
 
 

@@ -43,7 +43,7 @@ _ELBOW_TOWARDS = np.array([[0.55, 0.6, 0.6], [-0.55, 0.6, 0.6]]) / np.linalg.nor
 
 
 def elbows(shoulders: np.ndarray, wrists: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    """Elbows (..., 3) of arms from `shoulders` to `wrists` (..., 3), bent to the side `towards` (..., 3) (unit vectors).
+    """Elbows (..., 3) of arms from `shoulders` to `wrists` (..., 3), bent to the side `towards` (unit vectors).
 
     A wrist out of reach gets a straight arm, the elbow on the line at the upper arm's share of its length; one nearer
     than the arm can fold gets the fullest bend. Continuous in its arguments.
@@ -86,7 +86,7 @@ def body_joints(
 
 
 def half_body(framing: Framing) -> tuple[np.ndarray, np.ndarray]:
-    """The resting skeleton of a framing: points (18, 2) normalised to the image, scores (18,) 1 inside it and 0 outside.
+    """The resting skeleton of a framing: points (18, 2) normalised, scores (18,) 1 inside the picture, 0 outside.
 
     In a half-body picture the knees and ankles lie below the edge and so have score 0.
     """
@@ -104,8 +104,8 @@ def arm_keypoints(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The skeleton over time with its arms at given wrists: points (F, 18, 2) normalised, scores (F, 18).
 
-    wrists (F, 2, 3) are in camera axes and metres. Shoulders, elbows, wrists and neck always score 1 (limbs that leave the
-    picture are cut by it); the other points keep the resting skeleton's score, so nothing flickers at the edge.
+    wrists (F, 2, 3) are in camera axes and metres. Shoulders, elbows, wrists and neck always score 1 (limbs that
+    leave the picture are cut by it); the other points keep the resting skeleton's score: nothing flickers at the edge.
     """
     joints = body_joints(framing, wrists, body_offset, body_rotation)
     scores = half_body(framing)[1]
