@@ -57,6 +57,3 @@ PALMS_UP = both((-0.1, -0.25, -0.95), (0.2, -1, 0))
 """An open, offering gesture: fingers to the camera, palms up. (2, 4)"""
 for _rotation in (FINGERS, PALM, THUMB, HANGING, RAISED, PALMS_IN, SPEAKING, PALMS_UP):
     _rotation.setflags(write=False)
-
-RELAXED_FINGERS = (0.25, 0.35, 0.45, 0.5)
-"""How far index, middle, ring and little finger are bent in a relaxed hand, radians a joint."""
