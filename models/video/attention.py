@@ -17,8 +17,13 @@ MAX_BATCH = 65535
 """CUDA's attention kernels put the batch on a grid axis of this length."""
 
 
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """Softmax attention: (N, heads, Q, d), (N, heads, K, d) twice, bias (..., Q or 1, K) on the logits -> (N, Q, heads d)."""
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Softmax attention of (N, heads, Q, d) on (N, heads, K, d) twice -> (N, Q, heads d).
+
+    bias: (1, 1, 1, K), added to the logits.
+    """
     if query.shape[0] > MAX_BATCH:
         parts = zip(query.split(MAX_BATCH), key.split(MAX_BATCH), value.split(MAX_BATCH))
         return torch.cat([attend(q, k, v, bias) for q, k, v in parts])

@@ -10,7 +10,7 @@ from .config import VideoConfig
 
 
 class AudioProjection(nn.Module):
-    """All L hidden states of an instant together become one token; K instants, known by a learned embedding, a window."""
+    """All L hidden states of an instant become one token; a learned embedding tells a window's K instants apart."""
 
     def __init__(self, config: VideoConfig):
         super().__init__()
@@ -22,8 +22,8 @@ class AudioProjection(nn.Module):
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """windows: (R, F, K, L, D) -> tokens (R, F, K, C).
 
-        Each state is brought to mean 0 and variance 1 first: the layers of an encoder differ much in scale. Silence before
-        and after the sound (zeros) stays zeros.
+        Each state is brought to mean 0 and variance 1 first, because an encoder's layers differ much in scale. What
+        lies before and after the sound (zeros) stays zeros.
         """
         states = F.layer_norm(windows, windows.shape[-1:])
         x = self.proj_out(F.gelu(self.proj_in(states.flatten(-2))))

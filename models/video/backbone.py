@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from diffusers import UNetMotionModel
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch.utils.checkpoint import checkpoint
 
 from .attention import AudioAttention, ReferenceAttention
@@ -15,7 +17,7 @@ from .temporal import TemporalModule
 
 
 class Backbone(UNetMotionModel):
-    """The denoiser of a clip. diffusers' spatial layers with their names, our temporal modules in the places of its own."""
+    """The denoiser of a clip: diffusers' spatial layers under their own names, our temporal modules in its places."""
 
     def __init__(self, config: VideoConfig):
         levels = config.attention_levels
@@ -40,8 +42,9 @@ class Backbone(UNetMotionModel):
                     module[index] = TemporalModule(f"{name}.{index}", old.in_channels, config)
             elif isinstance(module, BasicTransformerBlock):
                 place = place_of(name)
-                module.attn1.set_processor(ReferenceAttention(place))
-                module.attn2.set_processor(AudioAttention(place, config.audio_scale, config.audio_absent == "zeros"))
+                module.attn1.set_processor(ReferenceAttention(place))  # type: ignore[arg-type]
+                audio = AudioAttention(place, config.audio_scale, config.audio_absent == "zeros")
+                module.attn2.set_processor(audio)  # type: ignore[arg-type]
 
     def forward(self, noisy: torch.Tensor, timestep: torch.Tensor | float, conditions: ConditionBatch) -> torch.Tensor:
         """noisy: (B, C, F, h, w); timestep: one number or (B,). Returns the prediction, (B, C, F, h, w)."""
@@ -53,6 +56,7 @@ class Backbone(UNetMotionModel):
         x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
         x = _add_pose(x, conditions)
         skips = [x]
+        block: Any
         for block in self.down_blocks:
             for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
                 x = self._layer(x, emb, resnet, attention, motion_module, conditions)
@@ -61,7 +65,7 @@ class Backbone(UNetMotionModel):
                 x = downsampler(x)
                 skips.append(x)
 
-        mid = self.mid_block
+        mid: Any = self.mid_block
         x = self._layer(x, emb, mid.resnets[0], mid.attentions[0], mid.motion_modules[0], conditions)
         x = mid.resnets[1](x, emb)
 
@@ -81,7 +85,7 @@ class Backbone(UNetMotionModel):
         return _whole_layer(x, emb, resnet, attention, motion_module, conditions)
 
     def spatial(self) -> dict[str, BasicTransformerBlock]:
-        """The transformer blocks with the spatial (attn1) and the audio attention (attn2), by the names of their places."""
+        """The transformer blocks with the spatial (attn1) and the audio attention (attn2), by name of their place."""
         blocks = self.named_modules()
         return {place_of(name): block for name, block in blocks if isinstance(block, BasicTransformerBlock)}
 
@@ -99,7 +103,7 @@ def _whole_layer(x, emb, resnet, attention, motion_module, conditions):
 
 
 def _add_pose(x: torch.Tensor, conditions: ConditionBatch) -> torch.Tensor:
-    """Map and confidence features (R, C0, F, h, w) added to the first features (rows F, C0, h, w) of rows that have them."""
+    """First features (rows F, C0, h, w) plus those of the pose (R, C0, F, h, w), in the rows that have one."""
     pose = conditions.pose
     if pose is None:
         return x

@@ -54,10 +54,10 @@ class Run(NamedTuple):
 class ConditionBatch:
     """All conditions of one call of the backbone on `rows` noisy clips. None: no row has the condition.
 
-    reference: name of a spatial attention -> the reference network's tensor (R, tokens, C), or its keys and values, each
-      (R, heads, tokens, channels of a head).
-    motion_frames: name of a temporal module -> the reference network's tensor (R, M, C, h, w), or keys and values of each
-      of its attentions, each (R, h w, heads, M, channels of a head).
+    reference: name of a spatial attention -> the reference network's tensor (R, tokens, C), or its keys and values,
+      each (R, heads, tokens, channels of a head).
+    motion_frames: name of a temporal module -> the reference network's tensor (R, M, C, h, w), or keys and values of
+      each of its attentions, each (R, h w, heads, M, channels of a head).
     audio: AudioTokens. pose: (R, C0, F, h, w), added to the first features; its strength is in it already.
     reference_strength: weight of the reference's keys against the frame's own: 1 as trained, 0 as if there were none.
     present: for each of the four names, which rows have the condition; a name that is missing stands for all rows.

@@ -20,8 +20,8 @@ class VideoConfig:
 
     Picture and clip
       fps: frames a second. size: (H, W) pixels. clip_frames: new frames a clip. motion_frames: frames carried over from
-      the clip before (0: the checkpoint knows none). vae_factor: pixels per latent. latent_channels; latent_scale: factor
-      between the VAE's latents and the network's.
+      the clip before (0: the checkpoint knows none). vae_factor: pixels per latent. latent_channels. latent_scale: the
+      network's latents are the VAE's times this.
     Networks
       widths: channels of each level. attention_levels: which levels have spatial attention. layers_per_block, heads,
       norm_groups: as in diffusers' UNets.
@@ -32,10 +32,10 @@ class VideoConfig:
       carried frames just before them.
     Audio
       audio_layers L and audio_dim D of the voice encoder's states; a frame hears audio_window = (2 audio_radius + 1) *
-      audio_steps instants. audio_width: channels of the audio tokens. audio_projection: "learned" maps the L states of an
-      instant to one token; "none" takes each state as a token (then audio_width = audio_dim). audio_scale: constant factor
-      on the audio attention's output. audio_absent: what the absence of audio means: "skip" (the attention adds nothing)
-      or "zeros" (it sees zeros, so that its output bias remains, as EchoMimicV2's unconditional half).
+      audio_steps instants. audio_width: channels of the audio tokens. audio_projection: "learned" maps the L states of
+      an instant to one token; "none" takes each state as a token (then audio_width = audio_dim). audio_scale: constant
+      factor on the audio attention's output. audio_absent: what the absence of sound means: "skip" (the attention adds
+      nothing) or "zeros" (it sees zeros, so that its output bias remains, as in EchoMimicV2's unconditional half).
     Maps
       map_channels: 3 of the MANO map and 3 of the keypoint map. guider_channels: widths of the guider, which halves the
       picture between them. hand_confidence: whether there is a confidence embedding.
@@ -121,7 +121,7 @@ class VideoConfig:
         if self.positions < self.motion_frames + self.clip_frames:
             raise ValueError(f"positions must be at least motion_frames + clip_frames, not {self.positions}")
         if 2 ** (len(self.guider_channels) - 1) != self.vae_factor:
-            raise ValueError(f"guider_channels must halve the picture {self.vae_factor} times over: one width a halving")
+            raise ValueError(f"guider_channels must be 1 + log2({self.vae_factor}) widths, a halving between each two")
         if self.audio_projection == "none" and self.audio_width != self.audio_dim:
             raise ValueError("audio_width must equal audio_dim where audio_projection is none")
 
@@ -137,14 +137,14 @@ class VideoConfig:
 
     @classmethod
     def paper(cls) -> VideoConfig:
-        """EMO2's size: 704 x 512, clips of 24 with 12 motion frames, wav2vec 2.0 base, Stable Diffusion 1.5's latents."""
+        """EMO2's size: 704 x 512, 24 new frames on 12 motion frames, wav2vec 2.0 base, Stable Diffusion 1.5."""
         return cls()
 
     @classmethod
     def tiny(cls) -> VideoConfig:
         """The shipped size: 128 x 96 cartoons on a CPU, the same classes with attention at every level."""
         return cls(
-            size=(128, 96), latent_channels=8, latent_scale=1.0, widths=(96, 160, 192),
+            size=(128, 96), latent_channels=8, latent_scale=1.0, widths=(64, 96, 128),
             attention_levels=(True, True, True), layers_per_block=1, heads=4, temporal_heads=4,
             audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 48),
             prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",

@@ -10,7 +10,7 @@ from .config import VideoConfig
 
 
 class MapGuider(ControlNetConditioningEmbedding):
-    """ControlNet's conditioning embedding; the last convolution starts at zero, so training starts from the bare backbone."""
+    """ControlNet's conditioning embedding; its last convolution is zero at the start of training."""
 
     def __init__(self, config: VideoConfig):
         super().__init__(config.widths[0], config.map_channels, config.guider_channels)
@@ -22,7 +22,7 @@ class MapGuider(ControlNetConditioningEmbedding):
 
 
 class ConfidenceEmbedding(nn.Linear):
-    """A learned embedding for each hand, times the hand's confidence (EMO2 section 3.4); zero at the start of training."""
+    """A learned embedding of each hand times the hand's confidence (EMO2 section 3.4); zero at first."""
 
     def __init__(self, config: VideoConfig):
         super().__init__(2, config.widths[0], bias=False)

@@ -24,8 +24,8 @@ from .reference import ReferenceNetwork
 class VideoModel(nn.Module):
     """Reference network, backbone, map guider, confidence embedding and audio projection (EMO2 section 3.4).
 
-    The `encode_...` methods turn one condition each into what `forward` takes; `prepare` goes further and computes the keys
-    and values that stay the same at every denoising step. None is always the absence of a condition.
+    The `encode_...` methods turn one condition each into what `forward` takes; `prepare` goes further and computes the
+    keys and values that stay the same at every denoising step. None is always the absence of a condition.
     """
 
     def __init__(self, config: VideoConfig):
@@ -38,7 +38,7 @@ class VideoModel(nn.Module):
         self.audio_projection = audio_projection(config)
 
     def encode_reference(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Reference latents (R, C, h, w), scaled -> the features of every spatial attention, name -> (R, tokens, width)."""
+        """Reference latents (R, C, h, w), scaled -> features of every spatial attention: name, (R, tokens, width)."""
         _expect("reference", latents, (None, self.config.latent_channels, None, None))
         return self.reference_net(latents)[0]
 
@@ -50,10 +50,8 @@ class VideoModel(nn.Module):
         _expect("motion_frames", latents, (None, self.config.latent_channels, None, None, None))
         rows, _, count = latents.shape[:3]
         if not 1 <= count <= self.config.motion_frames:
-            raise EMO2Error(
-                "motion_frames", f"1 to {self.config.motion_frames} frames", f"{count} frames",
-                "Carry over that many, or none at all." if self.config.motion_frames else "This model carries over none.",
-            )  # fmt: skip
+            limit = f"1 to {self.config.motion_frames}" if self.config.motion_frames else "no"
+            raise EMO2Error("motion_frames", f"{limit} frames", f"{count} frames", "Carry over what this model knows.")
         features = self.reference_net(latents.transpose(1, 2).flatten(0, 1))[1]
         return {name: tensor.unflatten(0, (rows, count)) for name, tensor in features.items()}
 
@@ -99,8 +97,8 @@ class VideoModel(nn.Module):
     ) -> ConditionBatch:
         """Everything about the conditions that does not change over the denoising steps, for `forward(conditions=...)`.
 
-        The keys and values of the reference at every spatial attention, of the sound at every audio attention and of the
-        motion frames at every temporal attention. The prediction is the same as without.
+        The keys and values of the reference at every spatial attention, of the sound at every audio attention and of
+        the motion frames at every temporal attention. The prediction is the same as without.
         """
         spatial = self.backbone.spatial()
         if reference is not None:

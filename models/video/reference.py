@@ -1,13 +1,15 @@
-"""The reference network (EMO2 section 3.4): Stable Diffusion's UNet, run at t = 0 on clean latents, for its features only.
+"""The reference network (EMO2 section 3.4): Stable Diffusion's UNet, run at t = 0 on clean latents, for its features.
 
 It is run once per reference picture and once per clip's motion frames, never per denoising step.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -33,19 +35,19 @@ class ReferenceNetwork(UNet2DConditionModel):
             norm_num_groups=config.norm_groups,
             cross_attention_dim=1,  # diffusers wants one; the cross-attentions are taken out below
         )
-        self.conv_norm_out, self.conv_act, self.conv_out = None, None, nn.Identity()
+        self.conv_norm_out, self.conv_act, self.conv_out = None, None, nn.Identity()  # type: ignore[assignment]
         self.checkpoint_layers = False
         for name, module in self.named_modules():
             if isinstance(module, BasicTransformerBlock):
-                module.norm2, module.attn2 = None, None
-                module.attn1.set_processor(TappedAttention(place_of(name)))
+                module.norm2, module.attn2 = None, None  # type: ignore[assignment]
+                module.attn1.set_processor(TappedAttention(place_of(name)))  # type: ignore[arg-type]
 
     def forward(self, latents: torch.Tensor) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """latents: (N, C, h, w), scaled. Returns (spatial features, temporal features).
 
-        Spatial: for each self-attention its input after norm1, (N, tokens, channels), keyed by the attention's name in
-        both networks. Temporal: for each temporal module of the backbone what would enter it there, (N, channels, h, w),
-        keyed by the module's name.
+        Spatial: for each self-attention its input after norm1, (N, tokens, channels), under the attention's name, which
+        is the same in both networks. Temporal: what would enter each temporal module of the backbone, (N, channels, h,
+        w), under the module's name.
         """
         spatial: dict[str, torch.Tensor] = {}
         temporal: dict[str, torch.Tensor] = {}
@@ -54,6 +56,7 @@ class ReferenceNetwork(UNet2DConditionModel):
 
         x = self.conv_in(latents)
         skips = [x]
+        block: Any
         for level, block in enumerate(self.down_blocks):
             for place, (resnet, attention) in enumerate(layers(block)):
                 x = self._layer(x, emb, resnet, attention, spatial)
@@ -93,7 +96,7 @@ def _resnet_and_attention(x, emb, resnet, attention):
     return x, bank
 
 
-def layers(block: nn.Module):
+def layers(block: Any) -> list[tuple[nn.Module, nn.Module | None]]:
     """Pairs (residual block, spatial attention or None) of a level."""
     attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
     return list(zip(block.resnets, attentions, strict=True))

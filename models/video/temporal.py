@@ -1,13 +1,14 @@
 """The temporal modules: self-attention over the frames of a clip at each pixel, in AnimateDiff's layout and names.
 
-Motion frames join as further keys and values. They pass through the same layers but see only each other, never the clip, so
-what they offer is the same at every denoising step and is computed once per clip (`keys_values`).
+Motion frames join along the frame axis as further keys and values. They pass through the same layers but see only each
+other, never the clip, so what they offer is the same at every denoising step and is computed once per clip.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers.models.attention import FeedForward
@@ -42,7 +43,7 @@ class TemporalModule(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """Group norm, a linear layer in, a block of self-attentions and a feed-forward, a linear layer out; plus its input."""
+    """Group norm, linear layer in, self-attentions and feed-forward, linear layer out; added to its input."""
 
     def __init__(self, width: int, config: VideoConfig):
         super().__init__()
@@ -74,7 +75,8 @@ class TemporalTransformer(nn.Module):
             raise EMO2Error(
                 "motion_frames", f"at most {self.first} frames", f"{count} frames", "Carry over fewer frames."
             )
-        pairs = self.transformer_blocks[0].remember(self._enter(features), self.first - count)
+        block: Any = self.transformer_blocks[0]
+        pairs = block.remember(self._enter(features), self.first - count)
         return [(key.unflatten(0, (rows, -1)), value.unflatten(0, (rows, -1))) for key, value in pairs]
 
     def _enter(self, frames: torch.Tensor) -> torch.Tensor:
@@ -100,14 +102,15 @@ class TemporalBlock(nn.Module):
     def forward(
         self, x: torch.Tensor, start: int, memory: Sequence[KeysValues] | None, runs: Sequence[Run]
     ) -> torch.Tensor:
-        """x: (rows h w, F, C) at positions start, start + 1, ...; `memory`: what the motion frames offer each attention."""
+        """x: (rows h w, F, C) at positions start, start + 1, ...; memory: what motion frames offer each attention."""
         for place, (norm, attention) in enumerate(zip(self.norms, self.attention_blocks)):
             x = attention(norm(x), start, memory[place] if memory else None, runs) + x
         return self.ff(self.ff_norm(x)) + x
 
     def remember(self, x: torch.Tensor, start: int) -> list[KeysValues]:
         """Keys and values (rows h w, heads, M, d) of motion frames x (rows h w, M, C), which attend to each other."""
-        pairs = []
+        pairs: list[KeysValues] = []
+        attention: Any
         for norm, attention in zip(self.norms, self.attention_blocks):
             placed = attention.pos_encoder(norm(x), start)
             pairs.append(keys_values(attention, placed))
