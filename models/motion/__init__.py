@@ -1,0 +1,11 @@
+"""Stage 1: from voice to hand motion, and the tools that work on motion."""
+
+from .conditions import Conditions
+from .config import STYLES, MotionConfig
+from .sampler import sample_motion
+from .schedule import SCHEDULERS
+from .transformer import MotionTransformer, build, write_tiny
+
+__all__ = [
+    "SCHEDULERS", "STYLES", "Conditions", "MotionConfig", "MotionTransformer", "build", "sample_motion", "write_tiny",
+]  # fmt: skip
