@@ -5,25 +5,30 @@ Inside ComfyUI every call goes to its own managers, looked up when used; outside
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..models.checkpoints.format import Header
+from ..models.checkpoints.format import Header, read_header
 from ..models.errors import EMO2Error
 
 log = logging.getLogger("emo2")
 PACK = Path(__file__).resolve().parents[1]
 WEIGHTS = PACK / "weights"
+OWN_FOLDERS = ("emo2", "mano")
+"""Model folders that ComfyUI does not have by itself; `register_folders` makes them known to it."""
 
 
 @dataclass
@@ -45,9 +50,14 @@ def inside() -> bool:
     return "folder_paths" in sys.modules and "comfy.model_management" in sys.modules
 
 
+def _comfy(name: str) -> Any:
+    """A module of ComfyUI's, looked up when it is used."""
+    return sys.modules.get(name) or importlib.import_module(name)
+
+
 @dataclass
 class ModelHandle:
-    """A model on a wire: the module with what its checkpoint says, and ComfyUI's patcher around it when there is one."""
+    """A model on a wire: the module with what its checkpoint says, and ComfyUI's patcher around it, if any."""
 
     module: nn.Module
     header: Header
@@ -58,73 +68,305 @@ class ModelHandle:
         return self.header.config
 
 
-def model_files(folder: str = "emo2", kind: str | None = None, suffixes: Sequence[str] = (".safetensors",)) -> list[str]:
+# Folders -------------------------------------------------------------------------------------------------------------
+
+
+def register_folders() -> None:
+    """Tell ComfyUI about models/emo2, models/mano and the pack's own weights. No folder is made; calling twice is fine.
+
+    Folders that extra_model_paths.yaml names come first, then ComfyUI's, then the pack's. Does nothing outside ComfyUI.
+    """
+    if not inside():
+        return
+    folder_paths = _comfy("folder_paths")
+    for folder in OWN_FOLDERS:
+        folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
+    folder_paths.add_model_folder_path("emo2", str(WEIGHTS))
+
+
+def _roots(folder: str) -> list[tuple[Path, int | None]]:
+    """Folders to look in, best first, each with how many levels deep (None: all)."""
+    if inside():
+        register_folders()
+        try:
+            return [(Path(path), None) for path in _comfy("folder_paths").get_folder_paths(folder)]
+        except KeyError:
+            return []
+    roots: list[tuple[Path, int | None]] = []
+    for directory in outside.models:
+        roots.append((Path(directory) / folder, None))
+        if folder == "emo2":
+            roots.append((Path(directory), 1))
+    if folder == "emo2":
+        roots.append((WEIGHTS, None))
+    return roots
+
+
+def _walk(root: Path, depth: int | None, folders: bool) -> Iterator[tuple[Path, bool]]:
+    """(path, whether it is an HF folder) below `root`. Hidden entries are skipped, links followed, loops left out.
+
+    With `folders`, a folder that holds a config.json is one model: it is yielded and not entered.
+    """
+    seen: set[str] = set()
+    for here, names, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(here)
+        level = len(Path(here).relative_to(root).parts)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        if folders:
+            whole = [name for name in names if os.path.isfile(os.path.join(here, name, "config.json"))]
+            yield from ((Path(here, name), True) for name in whole)
+            names[:] = [name for name in names if name not in whole]
+        yield from ((Path(here, name), False) for name in sorted(files) if not name.startswith("."))
+        if depth is not None and level + 1 >= depth:
+            names.clear()
+
+
+_kinds: dict[str, tuple[int, int, str | None]] = {}
+
+
+def _kind(path: Path) -> str | None:
+    """The kind that a checkpoint's metadata names, or None; read once per state of the file on the disk."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    stamp, known = (status.st_mtime_ns, status.st_size), _kinds.get(str(path))
+    if known and known[:2] == stamp:
+        return known[2]
+    kind = None
+    try:
+        kind = read_header(path).kind
+    except (EMO2Error, OSError, ValueError) as error:
+        # A whole .safetensors file of somebody else's is nothing to talk about; a damaged one is.
+        level = logging.WARNING if getattr(error, "__cause__", None) else logging.DEBUG
+        log.log(level, "%s is left out of the list of models: %s", path, error)
+    _kinds[str(path)] = (*stamp, kind)
+    return kind
+
+
+def model_files(
+    folder: str = "emo2", kind: str | None = None, suffixes: Sequence[str] = (".safetensors",)
+) -> list[str]:
     """Names of the model files in a ComfyUI model folder ("emo2", "vae", ...) and, for "emo2", in the pack's weights.
 
-    With `kind`, only checkpoints of ours whose metadata names that kind (their headers are read and remembered).
+    With `kind`, only checkpoints of ours whose metadata names that kind (their headers are read and remembered); a
+    damaged file is left out, and the log says so. The suffix "" stands for Hugging Face folders: folders that hold a
+    config.json, listed by the folder's name (`kind` says nothing about them). Names are relative, with forward
+    slashes.
+
+    Outside ComfyUI the folders are those of `outside.models`: DIR/<folder>, and for "emo2" also what is in DIR
+    itself.
     """
-    raise NotImplementedError
+    wanted = tuple(suffix.lower() for suffix in suffixes if suffix)
+    found: dict[str, None] = {}
+    for root, depth in _roots(folder):
+        for path, is_folder in _walk(root, depth, "" in suffixes):
+            fits = is_folder or (
+                bool(wanted) and path.name.lower().endswith(wanted) and (kind is None or _kind(path) == kind)
+            )
+            if fits:
+                found.setdefault(path.relative_to(root).as_posix())
+    return list(found)
 
 
 def model_path(name: str, folder: str = "emo2", where: str = "model") -> Path:
-    """The file (or HF folder) called `name`; an EMO2Error that names the folders searched when there is none."""
-    raise NotImplementedError
+    """The file (or HF folder) called `name`; an EMO2Error that names the folders searched when there is none.
+
+    Names that leave the model folders (absolute ones, "..") are refused; a backslash in a name counts as a slash, so
+    that workflows saved on Windows open elsewhere.
+    """
+    plain = str(name).replace("\\", "/")
+    parts = PurePosixPath(plain).parts
+    if not parts or plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive or "\0" in plain:
+        raise EMO2Error(
+            where, f"a file name within the {folder} model folder", repr(name), "Choose a file from the list."
+        )
+    roots = [root for root, _ in _roots(folder)]
+    for root in roots:
+        path = root.joinpath(*parts)
+        if os.path.exists(path):
+            return path
+    searched = ", ".join(str(root) for root in dict.fromkeys(roots)) or "no folder at all"
+    raise EMO2Error(
+        where, f"a file in {searched}", f"{plain!r}, which is not there", "Put the file there, or choose another one."
+    )
 
 
 def input_directory() -> Path:
     """Where uploaded and sample inputs lie."""
-    raise NotImplementedError
+    return Path(_comfy("folder_paths").get_input_directory()) if inside() else Path(outside.input)
 
 
 def output_directory() -> Path:
-    """Where results go."""
-    raise NotImplementedError
+    """Where results go. Whoever writes there makes the folder."""
+    return Path(_comfy("folder_paths").get_output_directory()) if inside() else Path(outside.output)
+
+
+_temporary: Path | None = None
 
 
 def temp_directory() -> Path:
-    """Scratch space for previews and long memory-mapped arrays."""
-    raise NotImplementedError
+    """Scratch space for previews and long memory-mapped arrays; it exists, and is emptied when the process ends."""
+    global _temporary
+    if inside():
+        # ComfyUI empties its folder at start and at the end.
+        path = Path(_comfy("folder_paths").get_temp_directory())
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    if _temporary is None or not _temporary.is_dir():
+        _temporary = Path(tempfile.mkdtemp(prefix="emo2-"))
+        atexit.register(shutil.rmtree, _temporary, ignore_errors=True)
+    return _temporary
+
+
+# Device and VRAM -----------------------------------------------------------------------------------------------------
 
 
 def device() -> torch.device:
     """The device that models compute on."""
-    raise NotImplementedError
+    if inside():
+        return _comfy("comfy.model_management").get_torch_device()
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def dtype_for(module: nn.Module) -> torch.dtype:
     """The dtype to compute in: ComfyUI's choice for this device, float32 on a CPU."""
-    raise NotImplementedError
+    where = device()
+    if where.type == "cpu" or not inside():
+        return torch.float32
+    count = sum(parameter.numel() for parameter in module.parameters())
+    choice = _comfy("comfy.model_management").unet_dtype(device=where, model_params=count)
+    return choice if choice in (torch.float16, torch.bfloat16) else torch.float32
+
+
+class _Holder(nn.Module):
+    """What the patcher holds. It writes attributes such as `.device`, which diffusers' models have read-only."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+
+def _swap_leaves(module: nn.Module) -> None:
+    """Give every plain leaf layer ComfyUI's class of the same name, which fetches its weights from wherever they are.
+
+    Subclasses (parametrised convolutions and the like) keep theirs: `_own_tensors` moves what belongs to them.
+    """
+    ops = _comfy("comfy.ops").manual_cast
+    for leaf in module.modules():
+        kind = type(leaf)
+        cast = getattr(ops, kind.__name__, None)
+        if cast is not None and kind is getattr(nn, kind.__name__, None) and getattr(leaf, "weight", None) is not None:
+            leaf.__class__ = cast if issubclass(cast, kind) else kind
+
+
+def _move_unowned(module: nn.Module, where: torch.device) -> None:
+    """Move the parameters and buffers that belong to no layer which ComfyUI moves by itself."""
+    for part in module.modules():
+        if not hasattr(part, "comfy_cast_weights"):
+            for parameter in part.parameters(recurse=False):
+                if parameter.device != where:
+                    parameter.data = parameter.data.to(where)
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.device != where:
+                part._buffers[name] = buffer.to(where)
 
 
 def wrap(module: nn.Module, header: Header) -> ModelHandle:
     """A handle that ComfyUI's VRAM manager can load, offload and partially load."""
-    raise NotImplementedError
+    module.eval().requires_grad_(False)
+    if not inside():
+        return ModelHandle(module, header)
+    management, patching = _comfy("comfy.model_management"), _comfy("comfy.model_patcher")
+    _swap_leaves(module)
+    holder = _Holder(module)
+    if hasattr(management, "archive_model_dtypes"):
+        management.archive_model_dtypes(holder)
+    patcher = getattr(patching, "CoreModelPatcher", patching.ModelPatcher)
+    patched = patcher(holder, load_device=device(), offload_device=management.unet_offload_device())
+    return ModelHandle(module, header, patched)
 
 
 def load(*handles: ModelHandle, memory: int = 0) -> None:
     """Bring the models onto the device for work that needs `memory` more bytes."""
-    raise NotImplementedError
+    where = device()
+    patchers = [handle.patcher for handle in handles if handle.patcher is not None]
+    if patchers:
+        _comfy("comfy.model_management").load_models_gpu(patchers, memory_required=memory)
+    for handle in handles:
+        if handle.patcher is not None:
+            _move_unowned(handle.module, where)
+        else:
+            handle.module.to(where)
+
+
+# Progress, cancel, warnings ------------------------------------------------------------------------------------------
+
+
+def _previews_wanted() -> bool:
+    arguments = _comfy("comfy.cli_args")
+    return arguments.args.preview_method != arguments.LatentPreviewMethod.NoPreviews
 
 
 class Progress:
-    """Counts work; each tick raises ComfyUI's own exception when the user has cancelled."""
+    """Counts work; each tick raises ComfyUI's own exception when the user has cancelled. Also a context manager."""
 
     def __init__(self, total: int, label: str = ""):
-        raise NotImplementedError
+        self.total, self.done = max(int(total), 1), 0
+        self._bar: Any = None
+        if inside():
+            check_cancelled()
+            self._bar = _comfy("comfy.utils").ProgressBar(self.total)
+        else:
+            self._bar = tqdm(total=self.total, desc=label or None, disable=outside.quiet, file=sys.stderr, leave=False)
 
     def tick(self, count: int = 1, preview: Callable[[], Any] | None = None) -> None:
         """Advance; `preview` makes a picture (PIL image) only when somebody will see it."""
-        raise NotImplementedError
+        self.done += count
+        if not inside():
+            self._bar.update(count)
+            return
+        # New versions of the bar look for a cancel only now and then.
+        check_cancelled()
+        picture = preview() if preview is not None and _previews_wanted() else None
+        self._bar.update_absolute(
+            self.done, self.total, None if picture is None else ("JPEG", picture.convert("RGB"), 512)
+        )
 
     def close(self) -> None:
-        raise NotImplementedError
+        """The work is over, or given up."""
+        if isinstance(self._bar, tqdm):
+            self._bar.close()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_cancelled() -> None:
     """Raise when the user has cancelled."""
-    raise NotImplementedError
+    if inside():
+        _comfy("comfy.model_management").throw_exception_if_processing_interrupted()
 
 
 def warn(message: str) -> None:
     """Tell the user without stopping: on the running node and in the log, or on the command line."""
-    raise NotImplementedError
+    log.warning("%s", message)
+    if not inside():
+        outside.warnings.append(message)
+        return
+    try:
+        context = _comfy("comfy_execution.utils").get_executing_context()
+        server = _comfy("server").PromptServer.instance
+        node_id = context.node_id if context else server.last_node_id
+        if node_id is not None:
+            server.send_progress_text(message, node_id)
+    except (ImportError, AttributeError) as error:
+        # No server is running (tests import ComfyUI's modules without one): the log has it.
+        log.debug("the warning is shown in the log only: %s", error)
