@@ -202,7 +202,7 @@ def _plan(
 
     if (audio.layers, audio.width) != (config.audio_layers, config.audio_width):
         raise EMO2Error(
-            "audio_features",
+            "audio",
             f"{config.audio_layers} hidden states of {config.audio_width} numbers, as this model was made for",
             f"{audio.layers} of {audio.width}" + (f" from {audio.encoder}" if audio.encoder else ""),
             "Encode the audio with the encoder that belongs to this motion model.",
