@@ -1,0 +1,48 @@
+"""Keypoint maps: arms and legs as limbs and discs, the second picture that the video model is shown (EMO2 section 3.4)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..types import Motion
+from .body import project_body
+from .mano import frame_range
+
+LIMBS = (
+    (8, 9, (40, 90, 255)), (9, 10, (0, 190, 255)), (11, 12, (255, 40, 170)), (12, 13, (190, 60, 255)),
+    (2, 3, (255, 60, 30)), (3, 4, (255, 170, 0)), (5, 6, (40, 210, 40)), (6, 7, (0, 230, 170)),
+)  # fmt: skip
+"""From point, to point, colour (RGB): legs, then arms over them; right before left, each limb its own colour."""
+THICKNESS, RADIUS = 0.10, 0.08
+"""A limb's thickness and a joint's radius, in shoulder widths."""
+SHIFT = 4
+FAR = 50_000.0
+
+
+def keypoint_maps(
+    motion: Motion, size: tuple[int, int] | None = None, start: int = 0, count: int | None = None
+) -> np.ndarray:
+    """Maps (F, H, W, 3) uint8 of frames start..start+count-1, black where there is nothing.
+
+    size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are known,
+    a joint when it is known itself; hands are the MANO maps' business. Anti-aliased, sizes follow the shoulder width.
+    """
+    framing = motion.framing if size is None else motion.framing.fitted(size)
+    first, last = frame_range(motion, start, count)
+    points, scores = project_body(motion, framing.size, first, last - first)
+    shoulders = framing.shoulder_width * framing.size[1]
+    thickness = max(1, round(THICKNESS * shoulders))
+    radius = max(1.0, RADIUS * shoulders)
+    maps = np.zeros((last - first, *framing.size, 3), np.uint8)
+    for picture, place, known in zip(maps, points, (scores > 0) & (np.abs(points) < FAR).all(-1)):
+        at = [tuple(int(v) for v in np.rint(p * (1 << SHIFT))) if k else (0, 0) for p, k in zip(place - 0.5, known)]
+        for a, b, colour in LIMBS:
+            if known[a] and known[b]:
+                cv2.line(picture, at[a], at[b], colour, thickness, cv2.LINE_AA, SHIFT)
+        for a, b, colour in LIMBS:
+            # Upper limbs have white upper joints, so that a shoulder and a wrist never look alike.
+            for point, fill in ((a, (255, 255, 255)), (b, colour)):
+                if known[point]:
+                    cv2.circle(picture, at[point], round(radius * (1 << SHIFT)), fill, -1, cv2.LINE_AA, SHIFT)
+    return maps
