@@ -68,7 +68,7 @@ class Framing:
     neck: tuple[float, float] = (0.5, 0.45)
     shoulder_width: float = 0.36
     size: tuple[int, int] = (704, 512)
-    focal: float | None = None
+    focal: float | Any = None  # Any: None may be given, but a number is always there
 
     def __post_init__(self) -> None:
         neck = _array("framing", "neck", self.neck, (2,), np.float64)
@@ -139,15 +139,15 @@ class Motion:
     translations: np.ndarray
     fps: float
     framing: Framing = field(default_factory=Framing)
-    body_rotation: np.ndarray | None = None
-    body_offset: np.ndarray | None = None
-    keypoints: np.ndarray | None = None
-    keypoint_scores: np.ndarray | None = None
-    face: np.ndarray | None = None
-    face_scores: np.ndarray | None = None
-    hand_scores: np.ndarray | None = None
-    visible: np.ndarray | None = None
-    confidence: np.ndarray | None = None
+    body_rotation: np.ndarray | Any = None
+    body_offset: np.ndarray | Any = None
+    keypoints: np.ndarray | Any = None
+    keypoint_scores: np.ndarray | Any = None
+    face: np.ndarray | Any = None
+    face_scores: np.ndarray | Any = None
+    hand_scores: np.ndarray | Any = None
+    visible: np.ndarray | Any = None
+    confidence: np.ndarray | Any = None
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731

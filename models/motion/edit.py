@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ..errors import EMO2Error
+from ..hands.poses import finger_pose
 from ..hands.quaternions import average, conjugate, continuous, from_axis_angle, multiply, normalise, slerp
 from ..hands.quaternions import mirror as mirror_rotation
 from ..hands.rest import HANGING
@@ -153,7 +154,7 @@ def mute(
 
 def rest_pose(hand: int) -> tuple[np.ndarray, np.ndarray]:
     """A relaxed hand: rotations (16, 4) and translation (3,)."""
-    rotations = np.tile(np.array([1.0, 0, 0, 0]), (16, 1))
+    rotations = finger_pose("relaxed", hand)
     rotations[0] = HANGING[hand]
     return rotations, REST_WRISTS[hand]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..types import Framing, Motion
+from .vector import from_shoulders, to_shoulders
 
 
 def apply_framing(motion: Motion, framing: Framing) -> Motion:
@@ -23,8 +24,4 @@ def apply_framing(motion: Motion, framing: Framing) -> Motion:
 
 def carry(points: np.ndarray, old: Framing, new: Framing) -> np.ndarray:
     """Points (..., 2) normalised to the old picture to the same place on the person in the new one."""
-    sizes = [np.array([framing.size[1], framing.size[0]], np.float64) for framing in (old, new)]
-    necks = [np.array(framing.neck) * size for framing, size in zip((old, new), sizes)]
-    ratio = (new.shoulder_width * new.size[1]) / (old.shoulder_width * old.size[1])
-    pixels = (np.asarray(points, np.float64) * sizes[0] - necks[0]) * ratio + necks[1]
-    return (pixels / sizes[1]).astype(np.float32)
+    return from_shoulders(to_shoulders(points, old), new).astype(np.float32)

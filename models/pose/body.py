@@ -92,8 +92,8 @@ def half_body(framing: Framing) -> tuple[np.ndarray, np.ndarray]:
     """
     joints = body_joints(framing, (framing.root() + REST_WRISTS)[None])
     points = framing.project(joints[0])
-    inside = ((points >= 0) & (points <= 1)).all(-1)
-    return points.astype(np.float32), inside.astype(np.float32)
+    inside = ((points >= 0) & (points <= 1)).all(axis=1)
+    return points.astype(np.float32), np.asarray(inside, np.float32)
 
 
 def arm_keypoints(

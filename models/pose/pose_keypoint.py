@@ -1,0 +1,288 @@
+"""`POSE_KEYPOINT`, the OpenPose JSON that ComfyUI's packs pass on: to and from a `Motion`.
+
+One dict a frame: `canvas_width`, `canvas_height`, `people`, each with flat lists x, y, score: `pose_keypoints_2d` (18),
+`face_keypoints_2d` (70), `hand_left_keypoints_2d`, `hand_right_keypoints_2d` (21). What is found in the wild is read
+too: positions normalised or in pixels, absent or None parts and people, 25 or 17 body points, 68 face points, scores
+above 1, and hands whose sides are swapped (some versions of ComfyUI's SDPose), which the body's wrists give away.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import EMO2Error
+from ..hands.layer import HandModel
+from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS, SHOULDER_METRES, Framing, Motion
+from .body import WRISTS, arm_keypoints
+from .lift import lift_hands
+
+WHERE = "pose_keypoint"
+KNOWN = 0.3
+"""Scores below this count as unknown, as in DWPose."""
+
+_BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+_COCO_17 = (0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+_PARTS = {
+    "pose_keypoints_2d": (BODY_POINTS, 25, 24, 17),
+    "face_keypoints_2d": (FACE_POINTS, 68),
+    "hand_left_keypoints_2d": (HAND_POINTS,),
+    "hand_right_keypoints_2d": (HAND_POINTS,),
+}
+
+
+def to_pose_keypoint(motion: Motion, hands: HandModel, certain: bool = False) -> list[dict[str, Any]]:
+    """One OpenPose dict a frame, one person, positions in pixels of the framing's size.
+
+    The hands' 21 points are those of `hands` posed and projected, with the motion's scores; a hand that is not visible
+    has zeros. Body points that are unknown come from the resting skeleton if no body is known at all, else they are
+    zeros. certain: every known point gets score 1 (controlnet_aux draws nothing below that).
+    """
+    height, width = motion.framing.size
+    pixels = np.array([width, height])
+    body, body_scores = motion.keypoints, motion.keypoint_scores
+    if not (body_scores > 0).any():
+        body, body_scores = arm_keypoints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
+    joints = hands.pose(motion.rotations, motion.wrists())[1]
+    hand_points = motion.framing.project(joints)
+    hand_scores = motion.hand_scores * motion.visible[..., None]
+    parts = {
+        "pose_keypoints_2d": (body, body_scores),
+        "face_keypoints_2d": (motion.face, motion.face_scores),
+        "hand_left_keypoints_2d": (hand_points[:, 0], hand_scores[:, 0]),
+        "hand_right_keypoints_2d": (hand_points[:, 1], hand_scores[:, 1]),
+    }
+    flat = {}
+    for name, (points, scores) in parts.items():
+        known = scores > 0
+        scores = known.astype(np.float64) if certain else scores.astype(np.float64)
+        values = np.concatenate([points * pixels, scores[..., None]], axis=-1) * known[..., None]
+        flat[name] = values.reshape(len(motion), -1).tolist()
+    return [
+        {"people": [{name: rows[i] for name, rows in flat.items()}], "canvas_height": height, "canvas_width": width}
+        for i in range(len(motion))
+    ]
+
+
+def from_pose_keypoint(
+    frames: Any,
+    fps: float,
+    framing: Framing | None = None,
+    hands: HandModel | None = None,
+    person: int = 0,
+) -> Motion:
+    """A `Motion` from OpenPose dicts, one a frame (a single dict, or JSON text, is read too).
+
+    framing: where the person is; None: the median neck and shoulder width of the clip. hands: the hand whose
+    proportions are assumed (None: the neutral one). person: whose motion, counted in the first frame in which there are
+    that many people; from there on it is whoever is nearest to where they were. Body and face keep their 2D points;
+    hands become a first estimate in space (`lift_hands`). Frames without a hand have it filled in, marked not visible.
+    """
+    people, canvas = _people(frames, person)
+    body, body_scores = _part(people, "pose_keypoints_2d")
+    face, face_scores = _part(people, "face_keypoints_2d")
+    left, right = (_part(people, f"hand_{side}_keypoints_2d") for side in ("left", "right"))
+    points, scores = np.stack([left[0], right[0]], 1), np.stack([left[1], right[1]], 1)
+    if not (body_scores.any() or scores.any()):
+        given = f"{len(people)} frames with nobody in them"
+        raise EMO2Error(WHERE, "a person with known points in at least one frame", given, "Check the detector.")
+    sizes = _pixels(canvas, [(body, body_scores), (face, face_scores), (points, scores)], framing)
+    for array in (body, face, points):
+        array /= sizes.reshape((-1,) + (1,) * (array.ndim - 2) + (2,))
+    if _swapped(points, scores, body, body_scores):
+        points, scores = points[:, ::-1], scores[:, ::-1]
+    if framing is None:
+        framing = _framing(body, body_scores, _own_size(frames, sizes))
+    offset = _neck_offset(body, body_scores, framing)
+    if hands is None:
+        from ..hands import load_hands
+
+        hands = load_hands(None)
+    lifted = lift_hands(points, scores, body, body_scores, framing, fps, hands, offset)
+    scores = scores * lifted.seen[..., None]
+    confidence = np.where(lifted.seen, scores.mean(-1), 0)
+    return Motion(
+        rotations=lifted.rotations,
+        translations=lifted.wrists - framing.root() - offset[:, None],
+        fps=fps,
+        framing=framing,
+        body_offset=offset,
+        keypoints=body,
+        keypoint_scores=body_scores,
+        face=face,
+        face_scores=face_scores,
+        hand_scores=scores,
+        visible=lifted.seen,
+        confidence=confidence,
+    )
+
+
+def _frames(value: Any) -> list[Any]:
+    """The frames as a flat list of dicts or None."""
+    if isinstance(value, (str, bytes)):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise EMO2Error(WHERE, "OpenPose JSON", f"text that is no JSON ({error})", "Check the file.") from error
+    if isinstance(value, dict):
+        value = [value]
+    if isinstance(value, Sequence) and len(value) == 1 and isinstance(value[0], (list, tuple)):
+        value = value[0]
+    good = isinstance(value, Sequence) and all(frame is None or isinstance(frame, dict) for frame in value)
+    if not good or not value or all(frame is None for frame in value):
+        given = (
+            f"{type(value).__name__} of length {len(value)}" if isinstance(value, Sequence) else type(value).__name__
+        )
+        raise EMO2Error(WHERE, "a list with one OpenPose dict a frame", given, "Connect a POSE_KEYPOINT output.")
+    return list(value)
+
+
+def _people(value: Any, person: int) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+    """One person's dict a frame ({} where they are missing), and the canvas (width, height), NaN where unknown."""
+    frames = _frames(value)
+    if person < 0:
+        raise EMO2Error("person", "0 for the first person, 1 for the second, ...", person, "Give 0 or more.")
+    sizes, crowd = [], []
+    for frame in frames:
+        frame = frame or {}
+        sizes.append((float(frame.get("canvas_width") or math.nan), float(frame.get("canvas_height") or math.nan)))
+        crowd.append([p for p in frame.get("people") or [] if isinstance(p, dict)])
+    most = max(len(people) for people in crowd)
+    if most <= person:
+        raise EMO2Error("person", f"a number below {most} (the most people in one frame)", person, "Choose another.")
+    first = next(i for i, people in enumerate(crowd) if len(people) > person)
+    chosen: list[dict[str, Any]] = [{} for _ in frames]
+    chosen[first] = crowd[first][person]
+    for order in (range(first + 1, len(frames)), range(first - 1, -1, -1)):
+        last = _place(chosen[first])
+        for i in order:
+            if not crowd[i]:
+                continue
+            places = [_place(p) for p in crowd[i]]
+            gaps = [math.inf if p is None or last is None else float(np.hypot(*(p - last))) for p in places]
+            nearest = int(np.argmin(gaps)) if min(gaps) < math.inf else min(person, len(places) - 1)
+            chosen[i] = crowd[i][nearest]
+            last = places[nearest] if places[nearest] is not None else last
+    return chosen, sizes
+
+
+def _place(person: dict[str, Any]) -> np.ndarray | None:
+    """The middle of a person's known body points."""
+    points, scores = _points(person, "pose_keypoints_2d")
+    known = scores > 0
+    return points[known].mean(0) if known.any() else None
+
+
+def _part(people: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [_points(person, name) for person in people]
+    return np.stack([p for p, _ in pairs]), np.stack([s for _, s in pairs])
+
+
+def _points(person: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P, 2) as given and scores (P,) 0..1 of one part of one person; all unknown when it is absent."""
+    wanted = _PARTS[name][0]
+    values = person.get(name)
+    if values is None or len(values) == 0:
+        return np.zeros((wanted, 2)), np.zeros(wanted)
+    try:
+        flat = np.array(values, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        flat = np.zeros(1)
+    if len(flat) % 3 or len(flat) // 3 not in _PARTS[name]:
+        lengths = " or ".join(str(3 * n) for n in _PARTS[name])
+        raise EMO2Error(WHERE, f"{lengths} numbers (x, y, score) in {name}", f"{len(flat)}", "Check the detector.")
+    rows = flat.reshape(-1, 3)
+    lost = ~np.isfinite(rows).all(1) | ((rows[:, :2] == 0).all(1)) | (rows[:, 2] < KNOWN)
+    rows = np.where(lost[:, None], 0.0, rows)
+    points, scores = rows[:, :2], np.clip(rows[:, 2], 0, 1)
+    if name == "pose_keypoints_2d":
+        points, scores = _body_18(points, scores)
+    elif len(points) < wanted:
+        pad = wanted - len(points)
+        points, scores = np.pad(points, ((0, pad), (0, 0))), np.pad(scores, (0, pad))
+    return points, scores
+
+
+def _body_18(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """OpenPose's 18 points from 25 (BODY_25), 24 (18 and the feet) or 17 (COCO; the neck is between the shoulders)."""
+    if len(points) == 25:
+        return points[list(_BODY_25)], scores[list(_BODY_25)]
+    if len(points) == 17:
+        points, scores = points[list(_COCO_17)], scores[list(_COCO_17)]
+        points[1], scores[1] = points[[2, 5]].mean(0), scores[[2, 5]].min()
+        if scores[1] == 0:
+            points[1] = 0
+    return points[:BODY_POINTS], scores[:BODY_POINTS]
+
+
+def _pixels(sizes: list, parts: list[tuple[np.ndarray, np.ndarray]], framing: Framing | None) -> np.ndarray:
+    """What to divide positions by, (F, 2): the canvas, or 1 when they are normalised already."""
+    known = np.concatenate([points[scores > 0].reshape(-1) for points, scores in parts])
+    canvas = np.array(sizes, np.float64)
+    if np.percentile(np.abs(known), 95) <= 2:
+        return np.ones((len(sizes), 2))
+    given = np.isfinite(canvas).all(1) & (canvas > 0).all(1)
+    if given.any():
+        canvas[~given] = canvas[given][0]
+        return canvas
+    if framing is None:
+        remedy = "Connect a framing, which has the picture's size."
+        raise EMO2Error(WHERE, "canvas_width and canvas_height in its frames", "pixel positions without them", remedy)
+    return np.tile(np.array([framing.size[1], framing.size[0]], np.float64), (len(sizes), 1))
+
+
+def _own_size(frames: Any, sizes: np.ndarray) -> tuple[int, int]:
+    """(H, W) of the first canvas that is known; 704 x 512 when positions are normalised and none is."""
+    for frame in _frames(frames):
+        width, height = (frame or {}).get("canvas_width"), (frame or {}).get("canvas_height")
+        if width and height:
+            return max(int(height), 1), max(int(width), 1)
+    return Framing().size if (sizes == 1).all() else (int(sizes[0, 1]), int(sizes[0, 0]))
+
+
+def _swapped(points: np.ndarray, scores: np.ndarray, body: np.ndarray, body_scores: np.ndarray) -> bool:
+    """Whether over the clip the hands lie nearer to each other's wrists than to their own."""
+    own = cross = 0.0
+    for hand in (0, 1):
+        for side in (0, 1):
+            known = (scores[:, hand, 0] > 0) & (body_scores[:, WRISTS[0]] > 0) & (body_scores[:, WRISTS[1]] > 0)
+            gaps = np.linalg.norm(points[known, hand, 0] - body[known, WRISTS[side]], axis=-1)
+            own, cross = (own + gaps.sum(), cross) if side == hand else (own, cross + gaps.sum())
+    return own > cross
+
+
+def _framing(body: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> Framing:
+    """Median neck and shoulder width of the clip."""
+    both = (scores[:, 2] > 0) & (scores[:, 5] > 0)
+    pixels = np.array([size[1], size[0]])
+    width = (
+        np.median(np.linalg.norm((body[both, 2] - body[both, 5]) * pixels, axis=-1)) / size[1] if both.any() else 0.0
+    )
+    if width < 0.005:
+        raise EMO2Error(
+            "framing", "both shoulders known in at least one frame, or a framing",
+            "a person without shoulders" if not both.any() else "shoulders that are one point",
+            "Connect EMO2 Set Framing.",
+        )  # fmt: skip
+    neck_known = scores[:, 1] > 0
+    neck = body[neck_known, 1] if neck_known.any() else (body[both, 2] + body[both, 5]) / 2
+    x, y = np.median(neck, axis=0)
+    return Framing((float(x), float(y)), float(width), size)
+
+
+def _neck_offset(body: np.ndarray, scores: np.ndarray, framing: Framing) -> np.ndarray:
+    """The neck's displacement in the picture plane (F, 3) metres, from the frames in which it is known."""
+    known = scores[:, 1] > 0
+    offset = np.zeros((len(body), 3))
+    if known.any():
+        times = np.arange(len(body))
+        shoulder = framing.shoulder_width * framing.size[1]
+        scale = np.array([framing.size[1], framing.size[0]]) * SHOULDER_METRES / shoulder
+        for axis in (0, 1):
+            moved = (body[known, 1, axis] - framing.neck[axis]) * scale[axis]
+            offset[:, axis] = np.interp(times, times[known], moved)
+    return offset
