@@ -1,0 +1,67 @@
+"""VAEEncode, VAEDecode, CLIPVisionEncode: thin calls into what the pack's loaders give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ...models.errors import EMO2Error
+
+
+class VAEEncode:
+    """Pictures to latents."""
+
+    CATEGORY, FUNCTION = "latent", "encode"
+    DESCRIPTION = "Encodes pictures with a VAE."
+    RETURN_TYPES = ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"pixels": ("IMAGE", {}), "vae": ("VAE", {})}}
+
+    def encode(self, vae: Any, pixels: torch.Tensor) -> tuple[dict[str, torch.Tensor]]:
+        return ({"samples": vae.encode(pixels[..., :3])},)
+
+
+class VAEDecode:
+    """Latents to pictures."""
+
+    CATEGORY, FUNCTION = "latent", "decode"
+    DESCRIPTION = "Decodes latents with a VAE."
+    RETURN_TYPES = ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"samples": ("LATENT", {}), "vae": ("VAE", {})}}
+
+    def decode(self, vae: Any, samples: dict[str, torch.Tensor]) -> tuple[torch.Tensor]:
+        images = vae.decode(samples["samples"])
+        return (images.reshape(-1, *images.shape[-3:]) if images.ndim == 5 else images,)
+
+
+class CLIPVisionEncode:
+    """A picture to its CLIP embedding."""
+
+    CATEGORY, FUNCTION = "conditioning", "encode"
+    DESCRIPTION = "Encodes a picture with a CLIP vision model."
+    RETURN_TYPES = ("CLIP_VISION_OUTPUT",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"clip_vision": ("CLIP_VISION", {}), "image": ("IMAGE", {}), "crop": (["center", "none"], {})}
+        }
+
+    def encode(self, clip_vision: Any, image: torch.Tensor, crop: str) -> tuple[Any]:
+        if not hasattr(clip_vision, "encode_image"):
+            given = type(clip_vision).__name__
+            raise EMO2Error("clip_vision", "a CLIP vision model", given, "Use EMO2 Load CLIP Vision.")
+        return (clip_vision.encode_image(image, crop=crop == "center"),)
+
+
+NODES = {
+    "VAEEncode": ("VAE Encode", VAEEncode),
+    "VAEDecode": ("VAE Decode", VAEDecode),
+    "CLIPVisionEncode": ("CLIP Vision Encode", CLIPVisionEncode),
+}
