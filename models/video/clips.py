@@ -43,7 +43,7 @@ def plan_clips(start: int, count: int, clip_frames: int, motion_frames: int, pre
 
 
 def carry(before: torch.Tensor | None, made: torch.Tensor, motion_frames: int) -> torch.Tensor:
-    """The last `motion_frames` of `before` (M, C, h, w) followed by `made` (n, C, h, w): what the next clip continues."""
+    """What the next clip continues: the last `motion_frames` of `before` (M, C, h, w) and `made` (n, C, h, w)."""
     joined = made if before is None else torch.cat([before, made])
     return joined[max(0, len(joined) - motion_frames) :]
 

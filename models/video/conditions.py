@@ -47,7 +47,7 @@ class Settings:
                 raise EMO2Error(name, "a number of 0 or more", value, "Give 1 for the normal effect, 0 for none.")
 
     def quick(self) -> Settings:
-        """The quick preview: few steps of a solver that needs few, no guidance. Motion and framing show, detail does not."""
+        """The quick preview: few steps, no guidance. It shows motion and framing, not detail."""
         scheduler = self.scheduler if self.scheduler == "lcm" else "dpm++"
         return replace(self, steps=min(self.steps, QUICK_STEPS), cfg=1.0, scheduler=scheduler)
 
@@ -160,6 +160,8 @@ def video_length(conditions: Conditions, sound_seconds: float | None = None, end
     `sound_seconds` is the length of a sound track that comes without features. With neither sound nor motion, the
     range's end says how long the video is.
     """
+    from ..audio import frame_count
+
     fps = conditions.config.fps
     if conditions.audio is not None:
         return frame_count(conditions.audio.duration, fps)
@@ -193,10 +195,12 @@ def frame_range(total: int, fps: float, start_second: float = 0.0, end_second: f
 
     Neighbouring ranges share no frame and leave none out.
     """
+    from ..audio import frame_count
+
     for name, value in (("start_second", start_second), ("end_second", end_second)):
         if not (math.isfinite(value) and value >= 0):
             raise EMO2Error(name, "seconds from 0 on", value, "Give a time inside the video.")
-    boundary = lambda seconds: frame_count(seconds, fps) if seconds > 0 else 0  # noqa: E731
+    boundary = lambda seconds: frame_count(seconds, fps) if seconds > 0 else 0
     length = f"{total / fps:.2f} s"
     start = boundary(start_second)
     if start >= total:
