@@ -1,0 +1,109 @@
+"""Reading voice encoders: our checkpoints of kind "audio", and Hugging Face folders of wav2vec 2.0."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_tensors
+from ..errors import EMO2Error
+from .encoder import VoiceEncoder, build
+
+PREFIX = "wav2vec2."
+WEIGHT_NORM = {"conv.weight_g": "conv.parametrizations.weight.original0",
+               "conv.weight_v": "conv.parametrizations.weight.original1"}  # fmt: skip
+"""Names that weight normalisation had before torch 2.0."""
+
+
+def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceEncoder, Header]:
+    """A voice encoder from one of our checkpoints or from a folder with config.json and model.safetensors.
+
+    In a folder, pytorch_model.bin serves where there is no .safetensors file; it is read as tensors only.
+    `preprocessor_config.json` says whether waveforms are normalised. Nothing is ever downloaded. The module comes in
+    evaluation mode, without gradients, float32, on the CPU.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        module, header = load_checkpoint(path, "audio", build, where)
+        assert isinstance(module, VoiceEncoder)
+        return module, header
+    config = _json(path / "config.json", where)
+    wishes = _json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
+    config["do_normalize"] = bool(wishes.get("do_normalize", True))
+    if wishes.get("sampling_rate", 16000) != 16000:
+        raise EMO2Error(where, "an encoder for 16000 Hz", f"{wishes['sampling_rate']} Hz in {path.name}", "Choose another encoder.")  # fmt: skip
+    try:
+        module = build(config, where)
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, EMO2Error):
+            raise
+        raise EMO2Error(
+            where, "a wav2vec 2.0 config.json", f"{error} in {path.name}", "Get the folder again."
+        ) from error
+    tensors = _renamed(_weights(path, where))
+    own = module.network.state_dict()
+    # Only pre-training uses it, and some exports leave it out.
+    if "masked_spec_embed" in own:
+        tensors.setdefault("masked_spec_embed", own["masked_spec_embed"])
+    else:
+        tensors.pop("masked_spec_embed", None)
+    load_strictly(module.network, tensors, path.name, where)
+    return module.eval().requires_grad_(False), Header(path, "audio", config)
+
+
+def is_encoder_folder(path: Path) -> bool:
+    """Whether a folder's config.json names an architecture that `load_encoder` reads."""
+    try:
+        return json.loads((path / "config.json").read_text("utf-8")).get("model_type") == "wav2vec2"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _json(path: Path, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise EMO2Error(
+            where, f"a readable {path.name} in {path.parent.name}", error, "Download the folder again."
+        ) from error
+    if not isinstance(value, dict):
+        raise EMO2Error(where, f"settings in {path.name}", type(value).__name__, "Download the folder again.")
+    return value
+
+
+def _weights(folder: Path, where: str) -> dict[str, torch.Tensor]:
+    safe, old = folder / "model.safetensors", folder / "pytorch_model.bin"
+    if safe.is_file():
+        return read_tensors(safe, where)
+    if not old.is_file():
+        raise EMO2Error(
+            where, f"model.safetensors or pytorch_model.bin in {folder.name}", "neither", "Download the whole folder."
+        )
+    try:
+        loaded = torch.load(old, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise EMO2Error(
+            where, f"tensors and nothing else in {old.name}", f"a damaged or unsafe file in {folder.name}",
+            "Download it again, from a source that you trust; better still, as model.safetensors.",
+        ) from error  # fmt: skip
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise EMO2Error(where, f"a dictionary of tensors in {old.name}", type(loaded).__name__, "Download it again.")
+    return loaded
+
+
+def _renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's own tensors: a model with heads keeps them under a prefix, older files name weight norm otherwise."""
+    if any(name.startswith(PREFIX) for name in tensors):
+        tensors = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}
+    renamed = {}
+    for name, value in tensors.items():
+        for old, new in WEIGHT_NORM.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        if not name.startswith("adapter."):
+            renamed[name] = value
+    return renamed
