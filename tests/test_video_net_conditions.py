@@ -247,7 +247,7 @@ def test_motion_frames_enter_the_temporal_attention_and_nothing_else(still):
 
 
 def test_fewer_motion_frames_are_the_last_ones(model):
-    """Three carried frames stand where the last three of twelve stand: what each offers does not depend on the count."""
+    """Three carried frames stand where the last three of twelve stand."""
     name, module = next(iter(model.backbone.temporal().items()))
     features = model.encode_motion_frames(past())[name]
     (key, _), _ = module.keys_values(features)
@@ -256,11 +256,13 @@ def test_fewer_motion_frames_are_the_last_ones(model):
 
 
 def test_clip_frames_stand_at_the_same_positions_with_and_without_motion_frames(model, monkeypatch):
-    started = []
-    forward = PositionTable.forward
-    monkeypatch.setattr(
-        PositionTable, "forward", lambda self, x, start: started.append(start) or forward(self, x, start)
-    )
+    started, forward = [], PositionTable.forward
+
+    def note(self, x, start):
+        started.append(start)
+        return forward(self, x, start)
+
+    monkeypatch.setattr(PositionTable, "forward", note)
     predict(model)
     assert set(started) == {CONFIG.motion_frames}
     features = model.encode_motion_frames(past(5))
