@@ -207,7 +207,7 @@ class _Reader:
 
 def _promoted(node: dict[str, Any]) -> dict[str, Any]:
     """Values of the widgets that a subgraph's node shows, by the name of the subgraph's input."""
-    names = [slot.get("name") for slot in _objects(node.get("inputs"), "a node's inputs") if slot.get("widget")]
+    names = [str(slot.get("name")) for slot in _objects(node.get("inputs"), "a node's inputs") if slot.get("widget")]
     saved = node.get("widgets_values")
     if isinstance(saved, dict):
         return {name: saved[name] for name in names if name in saved}

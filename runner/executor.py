@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from ..models.errors import EMO2Error
 from ..nodes import host
 from . import inputs
 from .definitions import LocalDefinitions, specs
+from .folders import existing_folders, output_folder
 from .order import consumers, feeds
 from .overrides import apply_seed, apply_settings
 from .problems import NodeFailed, WorkflowError, node_name
@@ -29,9 +29,9 @@ PREVIEWS = "previews"
 class RunResult(dict):
     """Output node id -> what it showed (ComfyUI's "ui" dict), with the files written and the warnings given."""
 
-    def __init__(self, outputs: Mapping[str, Any], files: list[Path], warnings: list[str], values: dict[str, tuple]):
+    def __init__(self, outputs: Mapping[str, Any], files: list[Path], warnings: list[str], kept: dict[str, tuple]):
         super().__init__(outputs)
-        self.files, self.warnings, self.values = files, warnings, values
+        self.files, self.warnings, self.kept = files, warnings, kept
 
 
 def run_workflow(
@@ -48,11 +48,11 @@ def run_workflow(
 
     overrides: {"TARGET.INPUT": value}, as --set. models: folders searched before the pack's weights. out: where results
     go (made when the first file is written). seed: for every seed that no wire feeds. keep: node ids whose outputs are
-    returned in `.values`. on_node(place, count, id, node) is called before each node.
+    returned in `.kept`. on_node(place, count, id, node) is called before each node.
     Raises EMO2Error and WorkflowError before any work, NodeFailed from a node.
     """
     source = read_workflow(workflow)
-    out = Path(out)
+    out = output_folder(out)
     model_folders, chosen = existing_folders(models, "--models"), existing_folders(input_dirs, "--input")
     folders = inputs.InputFolders.of(chosen, source.folder, out)
     settings = overrides.items() if isinstance(overrides, Mapping) else overrides
@@ -83,21 +83,10 @@ def prepare(
     return prompt, order, definitions
 
 
-def existing_folders(paths: Iterable[str | Path], option: str) -> list[Path]:
-    """Folders that the person named; EMO2Error for one that is not there."""
-    folders = [Path(path).expanduser() for path in paths]
-    for folder in folders:
-        if not folder.is_dir():
-            raise EMO2Error(option, "a folder", f"no folder at {folder}", "Check the path.")
-    return folders
-
-
 class _Surroundings:
     """Points the host and the loading nodes at the run's folders, and puts everything back afterwards."""
 
     def __init__(self, models: list[Path], out: Path, folders: inputs.InputFolders):
-        if out.exists() and not out.is_dir():
-            raise EMO2Error("--out", "a folder", f"a file at {out}", "Give another folder.")
         self.wanted = {"models": models, "output": out, "input": folders.folders[0], "warnings": []}
         self.folders = folders
 

@@ -38,7 +38,7 @@ class InputFolders:
         return cls(list(dict.fromkeys(folders)), output)
 
     def from_command_line(self, value: str, label: str = "--set") -> str:
-        """A file that the person named: a path, relative or absolute (granted from now on), or a name in the folders."""
+        """A file that the person named: a path (granted from now on), or a name in the folders."""
         path = Path(value).expanduser()
         if path.is_file():
             resolved = str(path.resolve())

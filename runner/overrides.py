@@ -76,9 +76,9 @@ def find_input(prompt: Prompt, place: str, definitions: Definitions, option: str
     for target, name in cuts:
         found = find_targets(prompt, target, definitions)
         if len(found) > 1 and any(name in input_names(prompt[node_id], definitions) for node_id in found):
-            names = "; ".join(node_name(node_id, prompt[node_id]) for node_id in found[:8])
+            listed = "; ".join(node_name(node_id, prompt[node_id]) for node_id in found[:8])
             raise EMO2Error(
-                f"{option} {place}", f"one node called {target!r}", f"{len(found)}: {names}", "Use a node's id."
+                f"{option} {place}", f"one node called {target!r}", f"{len(found)}: {listed}", "Use a node's id."
             )
         meant += [(node_id, name) for node_id in found]
     for node_id, name in meant:

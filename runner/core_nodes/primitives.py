@@ -11,7 +11,8 @@ class Primitive:
     """Hands its widget's value on."""
 
     CATEGORY, FUNCTION = "utils/primitive", "execute"
-    KIND, OPTIONS = "STRING", {}
+    KIND = "STRING"
+    OPTIONS: dict[str, Any] = {}
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

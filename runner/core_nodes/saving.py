@@ -1,14 +1,11 @@
-"""Names for results, as ComfyUI counts them (prefix_00001_.png), and files that appear whole or not at all."""
+"""Names for results, as ComfyUI counts them (prefix_00001_.png), and what is written into them."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,27 +54,6 @@ def next_slot(prefix: str, width: int = 0, height: int = 0, base: Path | None = 
     numbers = [int(found.group(1)) for name in names if (found := taken.match(name))]
     folder.mkdir(parents=True, exist_ok=True)
     return Slot(folder, stem, max(numbers, default=0) + 1, subfolder)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the final name only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def metadata(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:

@@ -15,7 +15,6 @@ import torch
 
 from ...models.errors import EMO2Error
 from ...models.video.sound import LAYOUTS, Sound, sound_of
-from ...nodes import host
 from .. import inputs
 from .audio import read_audio
 from .image import found_file, missing
@@ -212,7 +211,8 @@ class SaveVideo:
     def execute(
         self, video: Any, filename_prefix: str, format: str, codec: str, prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        slot = next_slot(filename_prefix, *video.get_dimensions(), base=Path(host.outside.output))
+        width, height = video.get_dimensions()
+        slot = next_slot(filename_prefix, width, height)
         name = slot.name("mp4")
         notes = {**(extra_pnginfo or {}), **({"prompt": prompt} if prompt is not None else {})}
         with whole_file(slot.folder / name) as temporary:
