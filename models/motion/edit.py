@@ -19,11 +19,11 @@ from ..pose.body import MIRRORED, REST_WRISTS
 from ..types import Framing, Motion
 from .edit_blend import envelope, follow, frame_at, hand_indices, mix_hands, number, stretch
 from .edit_framing import apply_framing
-from .edit_time import change_speed, hold, join, pad_to, resample, retime, splice
+from .edit_time import ENDINGS, change_speed, hold, join, pad_to, resample, retime, splice
 
 __all__ = [
-    "apply_framing", "change_speed", "hold", "join", "mirror", "mute", "offset", "pad_to", "parse_track", "resample",
-    "retime", "scale", "set_confidence", "smooth", "splice",
+    "ENDINGS", "MUTES", "apply_framing", "change_speed", "hold", "join", "mirror", "mute", "offset", "pad_to",
+    "parse_track", "resample", "retime", "scale", "set_confidence", "smooth", "splice",
 ]  # fmt: skip
 
 MUTES = ("hide", "rest", "still")
