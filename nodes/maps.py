@@ -1,4 +1,4 @@
-"""Hands and pictures of motion as an artist sees them: load hands, render MANO maps, keypoint maps, OpenPose drawings."""
+"""Hands and pictures of motion as an artist sees them: MANO maps, keypoint maps and OpenPose drawings."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class LoadHands:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tip = (
-            "neutral needs no download. MANO_RIGHT and MANO_LEFT (.pkl or .npz) are listed when they lie in models/mano "
-            "or models/emo2; one of the two brings the other, or its mirror image."
+            "neutral needs no download. MANO_RIGHT and MANO_LEFT (.pkl or .npz) are listed when they lie in "
+            "models/mano or models/emo2; one of the two brings the other, or its mirror image."
         )
         return {"required": {"hands": ([NEUTRAL, *hand_files()], {"default": NEUTRAL, "tooltip": tip})}}
 
@@ -125,7 +125,7 @@ class DrawOpenPose:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        switch = lambda tip: ("BOOLEAN", {"default": True, "tooltip": tip})  # noqa: E731
+        switch = lambda tip: ("BOOLEAN", {"default": True, "tooltip": tip})
         return {
             "required": {
                 "motion": MOTION,
@@ -149,7 +149,7 @@ class DrawOpenPose:
         model = hands or load_hands()
         style = {"body": draw_body, "draw_hands": draw_hands, "face": draw_face, "stick_width": stick_width,
                  "threshold": score_threshold}  # fmt: skip
-        draw = lambda *frames: openpose_maps(motion, model, *frames, **style)  # noqa: E731
+        draw = lambda *frames: openpose_maps(motion, model, *frames, **style)
         return (_batch(motion, width, height, "OpenPose pictures", draw),)
 
 
@@ -168,7 +168,7 @@ def picture_size(motion: Motion, width: int, height: int) -> tuple[int, int]:
 def _batch(
     motion: Motion, width: int, height: int, what: str, draw: Callable[[tuple[int, int], int, int], np.ndarray]
 ) -> torch.Tensor:
-    """All frames as a float IMAGE (F, H, W, 3), drawn chunk by chunk. `draw(size, start, count)` gives uint8 pictures."""
+    """All frames as a float IMAGE (F, H, W, 3), drawn in chunks. `draw(size, start, count)` gives uint8 pictures."""
     size = picture_size(motion, width, height)
     need, have = len(motion) * size[0] * size[1] * 3 * 4, psutil.virtual_memory().total
     if need > have / 2:

@@ -40,12 +40,12 @@ SPLAY = {"index": 5.0, "middle": 0.5, "ring": -5.0, "little": -12.0}
 """Degrees by which each straight finger points to the thumb's side."""
 LENGTHS = {"index": (0.0405, 0.0235, 0.0225), "middle": (0.0450, 0.0275, 0.0235),
            "ring": (0.0420, 0.0265, 0.0230), "little": (0.0335, 0.0190, 0.0210)}  # fmt: skip
-RADII = {"index": (0.0102, 0.0090, 0.0080, 0.0066), "middle": (0.0104, 0.0092, 0.0082, 0.0068),
-         "ring": (0.0098, 0.0086, 0.0077, 0.0064), "little": (0.0088, 0.0075, 0.0067, 0.0056)}  # fmt: skip
+RADII = {"index": (0.0106, 0.0096, 0.0085, 0.0072), "middle": (0.0108, 0.0098, 0.0087, 0.0074),
+         "ring": (0.0102, 0.0092, 0.0082, 0.0070), "little": (0.0092, 0.0080, 0.0072, 0.0061)}  # fmt: skip
 THUMB_BASE = (-0.0200, -0.0095, 0.0200)
-THUMB_BONES = ((-0.0300, -0.0125, 0.0315), (-0.0240, -0.0060, 0.0215), (-0.0215, -0.0035, 0.0165))
-THUMB_RADII = (0.0130, 0.0112, 0.0096, 0.0076)
-THUMB_NAIL = (0.05, 0.80, 0.60)
+THUMB_BONES = ((-0.0320, -0.0120, 0.0290), (-0.0260, -0.0055, 0.0190), (-0.0230, -0.0030, 0.0145))
+THUMB_RADII = (0.0135, 0.0117, 0.0104, 0.0084)
+THUMB_NAIL = (0.30, 0.70, 0.60)
 """Where the thumb's nail faces."""
 
 
@@ -93,7 +93,7 @@ def flesh(m: Measures, joints: np.ndarray, tips: np.ndarray) -> dict[str, list[C
     """The cones of each finger and of the palm (which holds the wrist, the balls of thumb and little finger)."""
     up = np.array([0.0, 1.0, 0.0])
     s, w, t, n = m.size, m.palm_width * m.size, m.palm_thickness * m.size, m.palm_length * m.size
-    at = lambda x, y, z: np.array([x * n, y * t, z * w])  # noqa: E731
+    at = lambda x, y, z: np.array([x * n, y * t, z * w])
     palm = [
         Cone(at(0.030, 0.0, 0.009), at(-0.012, 0.0, 0.010), 0.0185 * t, 0.0170 * t, up),
         Cone(at(0.030, 0.0, -0.009), at(-0.012, 0.0, -0.011), 0.0185 * t, 0.0165 * t, up),
@@ -114,5 +114,6 @@ def flesh(m: Measures, joints: np.ndarray, tips: np.ndarray) -> dict[str, list[C
     palm.append(Cone(ball, thumb[1], 0.0150 * t, THUMB_RADII[1] * s * m.thumb_thickness, up))
     palm.append(Cone(ball, at(-0.045, -0.006, 0.012), 0.0140 * t, 0.0100 * t, up))
     # The fold of skin between thumb and index finger.
-    palm.append(Cone((thumb[0] * 0.45 + thumb[1] * 0.55), at(-0.062, -0.001, 0.024), 0.0085 * t, 0.0085 * t, up))
+    palm.append(Cone((thumb[0] * 0.45 + thumb[1] * 0.55), at(-0.052, -0.003, 0.023), 0.0100 * t, 0.0100 * t, up))
+    palm.append(Cone((thumb[0] * 0.05 + thumb[1] * 0.95), at(-0.070, -0.003, 0.025), 0.0070 * t, 0.0080 * t, up))
     return parts | {"palm": palm}

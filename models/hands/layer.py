@@ -104,7 +104,7 @@ class HandModel:
         key = (dtype, str(device))
         if key not in self._tensors:
             pair = (self.left, self.right)
-            stack = lambda f: torch.as_tensor(np.stack([f(h) for h in pair]), dtype=dtype, device=device)  # noqa: E731
+            stack = lambda f: torch.as_tensor(np.stack([f(h) for h in pair]), dtype=dtype, device=device)
             self._tensors[key] = {
                 "template": stack(lambda h: h.v_template),
                 "weights": stack(lambda h: h.weights),

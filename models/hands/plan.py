@@ -15,13 +15,15 @@ from .anatomy import FINGERS, THUMB_NAIL, Measures, chain, flesh, skeleton
 from .flesh import Cone, press
 
 COLUMNS = 9
+SOFT = 0.003
+"""How far the palm's muscles melt into each other, metres."""
 LOOP = 2 * COLUMNS + 2
 STATIONS = (0.0, 0.12, 0.24, 0.35, 0.46, 0.57, 0.67, 0.76, 0.84, 0.92, 1.0)
 """Loops of the palm from the wrist (0) to the webs (1)."""
 THUMB_HOLE = (2, 5)
 """The palm's loops between which the thumb leaves its radial edge."""
 RINGS = ((0.68, 0.86, 1.0), (0.25, 0.50, 0.77, 1.0), (0.22, 0.48, 0.70, 0.87, 0.965))
-THUMB_RINGS = ((0.70, 0.86, 1.0), (0.22, 0.48, 0.77, 1.0), (0.22, 0.46, 0.68, 0.86, 0.965))
+THUMB_RINGS = ((0.52, 0.78, 1.0), (0.22, 0.48, 0.77, 1.0), (0.22, 0.46, 0.68, 0.86, 0.965))
 """Rings of the tubes: for each bone, how far along it."""
 
 
@@ -80,12 +82,16 @@ def make_mesh(m: Measures) -> Mesh:
         above, below = last[2 * i : 2 * i + 3], [last[LOOP - 2 - c] for c in (2 * i + 2, 2 * i + 1, 2 * i)]
         _tube(mesh, finger, [*above, webs[i + 1], *below, webs[i]], chains[finger], parts[finger], parts["palm"])
     first, end = THUMB_HOLE
-    edge = LOOP - 1
-    hole = [loops[first][edge - 1], loops[first][edge], loops[first][0]]
+    # Around the hole: out of the palm, over its edge, along the back, over the edge again, and back along the palm.
+    edge = [LOOP - 3, LOOP - 2, LOOP - 1, 0]
+    hole = [loops[first][c] for c in edge]
     hole += [loops[k][0] for k in range(first + 1, end)]
-    hole += [loops[end][0], loops[end][edge], loops[end][edge - 1]]
-    hole += [loops[k][edge - 1] for k in range(end - 1, first, -1)]
+    hole += [loops[end][c] for c in reversed(edge)]
+    hole += [loops[k][edge[0]] for k in range(end - 1, first, -1)]
     _tube(mesh, "thumb", hole, chains["thumb"], parts["thumb"], parts["palm"])
+    palm = {v for loop in loops[1:] for v in loop if v >= 0} | set(webs)
+    ball = [v for v, part in enumerate(mesh.part) if part == "thumb"][: 2 * len(hole)]
+    _even_out(mesh, sorted(palm | set(ball)), everything + parts["thumb"])
     # Fingers stand in thumb-first order among the tips.
     mesh.tips = [mesh.tips[-1], *mesh.tips[:-1]]
     return mesh
@@ -96,8 +102,8 @@ def _palm(
 ) -> tuple[list[list[int]], list[int]]:
     """The palm's loops (each: 9 above, ulnar side, 9 below from ulnar to radial, radial side) and the 5 web vertices."""
     up, out = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
-    along = lambda finger, f: chains[finger][0][0] * (1 - f) + chains[finger][0][1] * f  # noqa: E731
-    thick = lambda finger: chains[finger][1][0]  # noqa: E731
+    along = lambda finger, f: chains[finger][0][0] * (1 - f) + chains[finger][0][1] * f
+    thick = lambda finger: chains[finger][1][0]
     above, below, web = np.zeros((COLUMNS, 3)), np.zeros((COLUMNS, 3)), np.zeros((5, 3))
     for i, finger in enumerate(FINGERS):
         above[2 * i + 1] = along(finger, 0.42) + up * thick(finger)
@@ -105,7 +111,7 @@ def _palm(
     for i in range(5):
         near = [f for f in (FINGERS[i - 1] if i else None, FINGERS[i] if i < 4 else None) if f]
         shift = out * thick(near[0]) * (0.75 if i == 0 else -0.75 if i == 4 else 0.0)
-        mean = lambda f, near=near: np.mean([along(n, f) for n in near], axis=0)  # noqa: E731
+        mean = lambda f, near=near: np.mean([along(n, f) for n in near], axis=0)
         above[2 * i] = mean(0.36) + shift + up * thick(near[0]) * 0.7
         below[2 * i] = mean(0.52) + shift - up * thick(near[0]) * 0.7
         web[i] = mean(0.50) + shift * 1.4
@@ -125,13 +131,13 @@ def _palm(
     for k in range(len(STATIONS)):
         inside_hole = THUMB_HOLE[0] < k < THUMB_HOLE[1]
         loops.append(
-            [-1 if inside_hole and c == LOOP - 1 else mesh.add(pressed[k, c], "palm", columns[c]) for c in range(LOOP)]
+            [-1 if inside_hole and c >= LOOP - 2 else mesh.add(pressed[k, c], "palm", columns[c]) for c in range(LOOP)]
         )
-    inner = press(cones, web[1:4], 0.0025)
+    inner = press(cones, web[1:4], SOFT)
     webs = [loops[-1][LOOP - 1], *(mesh.add(p, "palm", 2.0 * i + 2) for i, p in enumerate(inner)), loops[-1][COLUMNS]]
     for k in range(len(STATIONS) - 1):
         for i in range(LOOP):
-            if not (THUMB_HOLE[0] <= k < THUMB_HOLE[1] and i >= LOOP - 2):
+            if not (THUMB_HOLE[0] <= k < THUMB_HOLE[1] and i >= LOOP - 3):
                 j = (i + 1) % LOOP
                 mesh.quad(loops[k][i], loops[k][j], loops[k + 1][j], loops[k + 1][i])
     rim = np.stack([mesh.vertices[v] for v in loops[0]])
@@ -147,13 +153,28 @@ def _palm(
 def _settle(points: np.ndarray, cones: list[Cone]) -> np.ndarray:
     """Press the palm's grid (loops, LOOP, 3) onto the flesh, evening out the distances between its vertices."""
     shape = points.shape
-    points = press(cones, points.reshape(-1, 3), 0.0025).reshape(shape)
-    for _ in range(12):
+    points = press(cones, points.reshape(-1, 3), SOFT).reshape(shape)
+    for _ in range(6):
         around = (np.roll(points, 1, 1) + np.roll(points, -1, 1)) / 2
         middle = 0.5 * around[1:-1] + 0.25 * (points[:-2] + points[2:])
         points[1:-1] += 0.35 * (middle - points[1:-1])
-        points = press(cones, points.reshape(-1, 3), 0.0025, rounds=4).reshape(shape)
+        points = press(cones, points.reshape(-1, 3), SOFT, rounds=4).reshape(shape)
     return points
+
+
+def _even_out(mesh: Mesh, chosen: list[int], cones: list[Cone]) -> None:
+    """Let palm and ball of the thumb flow into each other: even distances, on the common surface."""
+    count = len(mesh.vertices)
+    neighbours = np.zeros((count, count))
+    for triangle in mesh.triangles:
+        for a, b in zip(triangle, (*triangle[1:], triangle[0])):
+            neighbours[a, b] = neighbours[b, a] = 1
+    neighbours /= neighbours.sum(1, keepdims=True)
+    points = np.stack(mesh.vertices)
+    for _ in range(10):
+        points[chosen] += 0.4 * (neighbours[chosen] @ points - points[chosen])
+        points[chosen] = press(cones, points[chosen], SOFT, rounds=4)
+    mesh.vertices[:] = list(points)
 
 
 def _tube(

@@ -15,25 +15,25 @@ from .quaternions import from_axis_angle, mirror, multiply
 from .rest import LEFT
 
 FLEXION = {
-    "thumb": ((0.25, 0.88, 0.40), (0.36, 0.86, 0.36), (0.36, 0.86, 0.36)),
-    "index": ((0.05, 0.0, 1.0),) * 3,
-    "middle": ((0.0, 0.0, 1.0),) * 3,
-    "ring": ((-0.08, 0.0, 1.0),) * 3,
-    "little": ((-0.2, 0.0, 1.0),) * 3,
+    "thumb": ((0.62, -0.62, 0.10), (0.55, -0.64, 0.47), (0.55, -0.64, 0.47)),
+    "index": ((0.087, 0.0, 1.0),) * 3,
+    "middle": ((0.009, 0.0, 1.0),) * 3,
+    "ring": ((-0.087, 0.0, 1.0),) * 3,
+    "little": ((-0.21, 0.0, 1.0),) * 3,
 }
 """The axis about which each finger's joints bend towards the palm, base to tip, right hand."""
-SHARE = {"thumb": (0.45, 0.75, 1.0)}
-"""How much of a finger's bending each joint takes; 1 for all joints of the other fingers, but less at the last."""
+SHARE = {"thumb": (0.75, 0.75, 1.0)}
+"""How much of a finger's bending each joint takes; the other fingers take (1, 1.2, 0.75)."""
 SPREAD = {"thumb": 0.0, "index": 1.0, "middle": 0.25, "ring": -0.6, "little": -1.3}
 """How far each finger moves sideways when the hand spreads by 1 radian."""
 
 POSES: dict[str, tuple[float, ...]] = {
     "flat": (0.0, 0.0, 0.0, 0.0, 0.0),
     "relaxed": (0.15, 0.25, 0.35, 0.45, 0.5),
-    "fist": (0.75, 1.45, 1.5, 1.5, 1.5),
-    "point": (0.7, 0.05, 1.45, 1.5, 1.5),
+    "fist": (0.9, 1.45, 1.5, 1.5, 1.5),
+    "point": (0.9, 0.05, 1.45, 1.5, 1.5),
     "thumb up": (-0.2, 1.45, 1.5, 1.5, 1.5),
-    "victory": (0.8, 0.0, 0.0, 1.45, 1.5),
+    "victory": (0.9, 0.0, 0.0, 1.45, 1.5),
     "pinch": (0.45, 0.75, 0.5, 0.45, 0.45),
 }
 """Bending in radians a joint of thumb, index, middle, ring and little finger."""
@@ -49,7 +49,7 @@ def finger_pose(bend: str | Sequence[float], hand: int, spread: float = 0.0) -> 
     rotations = np.zeros((16, 4))
     rotations[:, 0] = 1
     for (finger, joints), amount in zip(FINGER_JOINTS.items(), amounts):
-        shares = SHARE.get(finger, (1.0, 1.1, 0.7))
+        shares = SHARE.get(finger, (1.0, 1.2, 0.75))
         for joint, axis, share in zip(joints, FLEXION[finger], shares):
             axis = np.array(axis) / np.linalg.norm(axis)
             rotations[joint] = from_axis_angle(axis * amount * share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..pose.body import SHOULDERS, WRISTS, arm_keypoints
+from ..pose.body import SHOULDERS, arm_keypoints
 from ..types import Motion, cover_box
 from .rasteriser import NEAR
 
@@ -13,7 +13,7 @@ ARMS = {0: (5, 6, 7), 1: (2, 3, 4)}
 
 
 def to_pixels(motion: Motion, points: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Points (..., 2) normalised to the motion's picture as pixels of that picture fitted to `size` (None: unchanged)."""
+    """Points (..., 2) normalised to the motion's picture, in pixels of that picture fitted to `size` (None: as it is)."""
     have = motion.framing.size
     scale, left, top = cover_box(have, size or have)
     return np.asarray(points, np.float64) * np.array(have[::-1]) * scale - np.array([left, top])
@@ -36,7 +36,6 @@ def project_body(
     reachable = motion.visible[part] & (wrists[..., 2] > NEAR)
     for hand, (_, elbow, wrist) in ARMS.items():
         guessed[:, [elbow, wrist]] = reachable[:, hand, None]
-    assert WRISTS == (ARMS[0][2], ARMS[1][2])
     scores = motion.keypoint_scores[part]
     known = scores > 0
     points = np.where(known[..., None], motion.keypoints[part], points)

@@ -1,4 +1,4 @@
-"""Keypoint maps: arms and legs as limbs and discs, the second picture that the video model is shown (EMO2 section 3.4)."""
+"""Keypoint maps: arms and legs as limbs and discs, the second picture shown to the video model (EMO2 section 3.4)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def keypoint_maps(
 ) -> np.ndarray:
     """Maps (F, H, W, 3) uint8 of frames start..start+count-1, black where there is nothing.
 
-    size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are known,
-    a joint when it is known itself; hands are the MANO maps' business. Anti-aliased, sizes follow the shoulder width.
+    size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are
+    known, a joint when it is known itself; hands are the MANO maps' business. Anti-aliased, sizes follow the shoulder width.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)

@@ -1,9 +1,9 @@
 """MANO maps: both posed hands as a picture that tells side, part and shape (EMO2 section 3.4).
 
 Red and green hold the surface normal's x and y in camera axes (-1..1 as 0..255; the side that faces the camera has
-normals with z < 0, so two numbers suffice). Blue holds side and part: LABEL_BASE + LABEL_STEP * (16 side + part), the left
-hand 32 .. 137, the right hand 144 .. 249, the part being the MANO joint that moves the surface there. Where there is no
-hand all three are 0. Values are seven apart, so that a part can still be told after compression.
+normals with z < 0, so two numbers suffice). Blue holds side and part: LABEL_BASE + LABEL_STEP * (16 side + part), the
+left hand 32 .. 137, the right hand 144 .. 249, the part being the MANO joint that moves the surface there. Where there
+is no hand all three are 0. Values are seven apart, so that a part can still be told after compression.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def mano_maps(
 ) -> np.ndarray:
     """Maps (F, H, W, 3) uint8 of frames start..start+count-1; count None: to the end.
 
-    size (H, W): None means the motion's framing's; another size covers the picture as `Framing.fitted` says. A hand that
-    is not visible in a frame is not drawn.
+    size (H, W): None means the motion's framing's; another size covers the picture as `Framing.fitted` says. A hand
+    that is not visible in a frame is not drawn.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)
