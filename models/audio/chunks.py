@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +103,10 @@ def encode(
 
 
 def _chunks(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
-    """(first, last, begin, end): states first..last-1 are new, begin..end-1 are computed. Chunks differ by at most one."""
+    """(first, last, begin, end): states first..last-1 are new, begin..end-1 are computed. All of nearly one size."""
     pieces = -(-count // max(size, 1))
     edges = [count * i // pieces for i in range(pieces + 1)]
-    for first, last in zip(edges, edges[1:]):
+    for first, last in pairwise(edges):
         yield first, last, max(first - context, 0), min(last + context, count)
 
 

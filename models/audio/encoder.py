@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -48,9 +47,11 @@ class VoiceEncoder(nn.Module):
 
     def __init__(self, network: nn.Module, do_normalize: bool):
         super().__init__()
-        self.network, self.do_normalize = network, do_normalize
-        config = network.config
-        self.states, self.width = config.num_hidden_layers + 1, config.hidden_size
+        self.network: Any = network
+        self.do_normalize = do_normalize
+        config: Any = network.config
+        self.states: int = config.num_hidden_layers + 1
+        self.width: int = config.hidden_size
         field, jump = 1, 1
         for kernel, stride in zip(config.conv_kernel, config.conv_stride):
             field, jump = field + (kernel - 1) * jump, jump * stride
@@ -99,8 +100,6 @@ class VoiceEncoder(nn.Module):
 
 def build(config: Mapping[str, Any], where: str = "audio_encoder") -> VoiceEncoder:
     """A voice encoder from a config: the keys of a Hugging Face `config.json`, and `do_normalize` (default true)."""
-    # With the hub off limits, nothing in transformers can stop to ask it.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     kind = config.get("model_type")
@@ -108,10 +107,9 @@ def build(config: Mapping[str, Any], where: str = "audio_encoder") -> VoiceEncod
         raise EMO2Error(
             where, "a wav2vec 2.0 encoder (model_type wav2vec2)", f"model_type {kind}", "Choose a wav2vec 2.0 folder."
         )
-    # The adapter shortens the output, and a checkpoint's heads and hidden-unit count are none of our business.
-    values = {
-        k: v for k, v in config.items() if k not in ("model_type", "do_normalize", "architectures", "torch_dtype")
-    }
+    dropped = ("model_type", "do_normalize", "architectures", "torch_dtype", "dtype")
+    values = {key: value for key, value in config.items() if key not in dropped}
+    # An adapter would make the states fewer than 50 a second.
     parsed = Wav2Vec2Config(**(values | {"add_adapter": False}))
     step = prod(parsed.conv_stride)
     if step != STEP or len(parsed.conv_dim) != len(parsed.conv_stride):

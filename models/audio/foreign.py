@@ -48,7 +48,7 @@ def from_encoder_output(
         duration = Fraction(int(samples), RATE)
     have, width = layers[0].shape[1:]
     duration = duration or Fraction(have, 50)
-    claimed = Fraction(int(samples), RATE) if np.ndim(samples) == 0 and samples is not None else duration
+    claimed = Fraction(samples, RATE) if isinstance(samples, int) else duration
     count = frame_count(duration, 50)
     if have < count - 2 or abs(claimed - duration) > Fraction(1, 10):
         heard = float(min(claimed, Fraction(have, 50)))

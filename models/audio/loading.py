@@ -35,7 +35,8 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
     wishes = _json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
     config["do_normalize"] = bool(wishes.get("do_normalize", True))
     if wishes.get("sampling_rate", 16000) != 16000:
-        raise EMO2Error(where, "an encoder for 16000 Hz", f"{wishes['sampling_rate']} Hz in {path.name}", "Choose another encoder.")  # fmt: skip
+        given = f"{wishes['sampling_rate']} Hz in {path.name}"
+        raise EMO2Error(where, "an encoder for 16000 Hz", given, "Choose another encoder.")
     try:
         module = build(config, where)
     except (TypeError, ValueError, AttributeError) as error:
@@ -96,7 +97,7 @@ def _weights(folder: Path, where: str) -> dict[str, torch.Tensor]:
 
 
 def _renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The encoder's own tensors: a model with heads keeps them under a prefix, older files name weight norm otherwise."""
+    """The encoder's own tensors: models with heads put a prefix before them, old files name weight norm otherwise."""
     if any(name.startswith(PREFIX) for name in tensors):
         tensors = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}
     renamed = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000
 NO_SOUND = "Connect a sound, for example from Load Audio (a video without a sound track gives none)."
 
 
-def prepare_waveform(audio: Mapping[str, Any], spool: Path | None = None) -> np.ndarray:
+def prepare_waveform(
+    audio: Mapping[str, Any], spool: Path | None = None, on_block: Callable[[], None] | None = None
+) -> np.ndarray:
     """An AUDIO as a mono waveform (T,) float32 at 16 kHz, T = ceil(duration * 16000); channels are averaged.
 
     With `spool`, a folder, the waveform lies in a file there and is read from it as needed; the file goes when the
-    array does. Errors (input "audio"): no sound, an empty one, a batch, NaN or infinity, whole numbers, an odd rate.
+    array does. `on_block()` is called every ten seconds of sound and may raise to stop. Errors (input "audio"): no
+    sound, an empty one, a batch, NaN or infinity, whole numbers, an odd rate.
     """
     waveform, sample_rate = check_audio(audio)
     samples = waveform.shape[-1]
@@ -30,6 +33,8 @@ def prepare_waveform(audio: Mapping[str, Any], spool: Path | None = None) -> np.
     with SpoolWriter(spool, (length,), np.dtype(np.float32)) as writer:
         for block in _resampled(_mono(waveform[0], sample_rate), sample_rate):
             writer.write(block[: length - writer.written])
+            if on_block:
+                on_block()
         # The resampler may end a sample early.
         writer.write(np.zeros(length - writer.written, np.float32))
         return writer.finish()
@@ -59,7 +64,8 @@ def check_audio(audio: Any) -> tuple[torch.Tensor, int]:
         fits = False
     if not fits:
         raise EMO2Error(
-            "audio", f"a whole sample rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz", repr(rate), "Save the sound at 48000 Hz."
+            "audio", f"a whole sample rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz", repr(rate),
+            "Save the sound at 48000 Hz.",
         )  # fmt: skip
     return waveform, whole
 
@@ -73,7 +79,7 @@ def _mono(waveform: torch.Tensor, sample_rate: int) -> Iterator[np.ndarray]:
         if bad.any():
             second = (start + int(bad.argmax())) / sample_rate
             raise EMO2Error(
-                "audio", "finite samples", f"NaN or infinity at {second:.3f} s", "Export the sound again, as 16-bit or float WAV."
+                "audio", "finite samples", f"NaN or infinity at {second:.3f} s", "Export the sound again as a WAV file."
             )  # fmt: skip
         yield block
 
