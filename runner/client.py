@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
@@ -15,8 +14,9 @@ import aiohttp
 
 from ..models.errors import EMO2Error
 from .problems import Problem, WorkflowError, node_name, one_line
+from .whole_files import place_file, temporary_file
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 Prompt = dict[str, dict[str, Any]]
 
 
@@ -31,6 +31,10 @@ class ServerError(Exception):
 
 class Unreachable(ServerError):
     """Nobody answers (any more)."""
+
+
+class Lost(ServerError):
+    """The server does not know the job (any more): it was restarted."""
 
 
 def server_address(url: str) -> str:
@@ -93,6 +97,8 @@ class Client:
         """The JSON of a 200 answer."""
         async with self.request(method, path, **options) as response:
             body = await response.read()
+            if response.status in (502, 503, 504):  # a gateway in front of a server that is not there
+                raise Unreachable(f"The server behind {self.url} does not answer ({response.status}); is it running?")
             if response.status != 200:
                 raise ServerError(
                     f"The server {self.url} answered {response.status} to {method} {path}; is it ComfyUI?"
@@ -192,12 +198,8 @@ class Client:
             "subfolder": str(item.get("subfolder") or ""),
             "type": str(item.get("type") or "output"),
         }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.stem}.", suffix=".part", delete=False
-        ) as part:
-            temporary = Path(part.name)
-            try:
+        with temporary_file(target) as temporary:
+            with open(temporary, "wb") as part:
                 async with self.request("GET", "/view", params=query) as response:
                     if response.status != 200:
                         raise ServerError(
@@ -205,10 +207,7 @@ class Client:
                         )
                     async for block in response.content.iter_chunked(1 << 18):
                         part.write(block)
-                part.close()
-                return place_file(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            return place_file(temporary, target)
 
 
 def safe_names(item: Mapping[str, Any]) -> tuple[str, str]:

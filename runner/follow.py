@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from tqdm import tqdm
 
-from .client import Client, ServerError, Unreachable
+from .client import Client, Lost, ServerError, Unreachable
 from .problems import node_name, one_line
 
 log = logging.getLogger("emo2")
@@ -117,20 +117,21 @@ class Follower:
     async def _look(self, prompt_id: str) -> dict[str, Any] | None:
         """The history entry when the job is over, None while it waits or runs; waits for a server that vanished."""
         end = time.monotonic() + self.back_seconds
-        pause = 0.2
+        pause, tries = 0.2, 0
         while True:
             try:
                 waiting = prompt_id in await self.client.waiting()  # first this, then the history: it moves that way
                 entry = await self.client.history(prompt_id)
                 if entry is None and not waiting:
-                    raise ServerError(
+                    raise Lost(
                         f"The server {self.client.url} was restarted or forgot the job ({prompt_id}). Queue it again."
                     )
                 if self.socket is None or self.socket.closed:
                     await self.connect()
                 return entry
             except Unreachable as error:
-                if time.monotonic() > end:
+                tries += 1
+                if tries > 1 and time.monotonic() > end:
                     raise Unreachable(
                         f"The server {self.client.url} went away in the middle of the job and did not come back in "
                         f"{self.back_seconds:g} s. Start it again and queue the job again."

@@ -1,4 +1,4 @@
-"""Many jobs from a table: one row, one job. What was done is written down, so that a restart goes on and repeats nothing.
+"""Many jobs from a table: one row, one job. What was done is written down: a restart goes on and repeats nothing.
 
 Before a job is sent, its prompt id is in the state file, and the server takes that id: whatever happens in between, the
 next start finds the job in the server's queue or history, or knows that it never arrived.
@@ -18,16 +18,17 @@ from typing import Any
 
 from ..models.errors import EMO2Error
 from . import inputs
-from .client import Client
-from .core_nodes.saving import whole_file
+from .client import Client, Lost
 from .folders import existing_folders, output_folder
 from .follow import Follower, JobFailed, Show, outcome
 from .problems import Problem, WorkflowError, one_line
 from .queue import Prompt, cancelling, extra_data, fetch, prepare, run_async, upload_inputs
+from .whole_files import whole_file
 from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")
 OWN_COLUMNS = ("name", "out")
+TRIES = 3
 
 
 @dataclass
@@ -61,7 +62,8 @@ class State:
             try:
                 self.jobs = dict(json.loads(path.read_text(encoding="utf-8"))["jobs"])
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise EMO2Error("--jobs", "a state file that this program wrote", f"{path} ({error})", "Delete it to start anew.") from error  # fmt: skip
+                given = f"{path} ({error})"
+                raise EMO2Error("--jobs", "its own state file", given, "Delete it to start anew.") from error
 
     def put(self, job: Job, **values: Any) -> None:
         self.jobs[job.key] = {**self.jobs.get(job.key, {}), "row": job.row, "name": job.name, **values}
@@ -115,7 +117,7 @@ def read_jobs(
         raise EMO2Error("--jobs", "a table (.csv)", f"no file at {path}", "Check the name.")
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream, strict=True)]
+            rows = list(csv.reader(stream, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise EMO2Error("--jobs", "a table (.csv, UTF-8)", f"{path} ({error})", "Save it as CSV UTF-8.") from error
     head = [cell.strip() for cell in rows[0]] if rows else []
@@ -223,34 +225,47 @@ class _Batch:
             ticket = f"{job.key}/{ours.get('prompt_id')}"
             if ours.get("status") == "sent" and ticket in by_job:
                 self.state.put(job, prompt_id=by_job[ticket])
-        return waiting.keys() | finished.keys()
+        stopped = {i for i, entry in finished.items() if "execution_interrupted" in json.dumps(entry.get("status"))}
+        return (waiting.keys() | finished.keys()) - stopped
 
     async def _all(self, left: list[Job], known: set[str], ids: list[str], follower: Follower) -> None:
         for place, job in enumerate(left):
             if self.state.status(job) == "sent" and self.state.jobs[job.key]["prompt_id"] in known:
                 ids.append(self.state.jobs[job.key]["prompt_id"])
                 continue
-            try:
-                await self._send(job, ids)
-            except WorkflowError as error:
-                self._failed(job, str(error))
+            await self._send(job, ids)
             log.debug("%d of %d jobs sent", place + 1, len(left))
         for place, job in enumerate(left):
             if self.state.status(job) != "sent":
                 continue
             log.info("job %d of %d: %s", place + 1, len(left), job.name)
-            try:
-                await self._finish(job, follower)
-            except JobFailed as error:
-                self._failed(job, str(error))
+            for again in range(TRIES):
+                try:
+                    await self._finish(job, follower)
+                    break
+                except JobFailed as error:
+                    self._failed(job, str(error))
+                    break
+                except Lost as error:
+                    if again == TRIES - 1:
+                        raise
+                    log.warning("%s", error)
+                    await self._send(job, ids)
+                    if self.state.status(job) != "sent":
+                        break
 
     async def _send(self, job: Job, ids: list[str]) -> None:
+        """Upload the job's inputs and queue it; its state becomes "sent", or "failed" when the server refuses it."""
         await upload_inputs(self.client, job.prompt, self.definitions, self.folders, self.sent)
         prompt_id = str(uuid.uuid4())
         ids.append(prompt_id)
         self.state.put(job, status="sent", prompt_id=prompt_id, error=None, files=[])
         extra = extra_data(self.source, emo2_job=f"{job.key}/{prompt_id}")
-        given = await self.client.queue(job.prompt, self.client_id, prompt_id, extra)
+        try:
+            given = await self.client.queue(job.prompt, self.client_id, prompt_id, extra)
+        except WorkflowError as error:
+            self._failed(job, str(error))
+            return
         if given != prompt_id:
             ids.append(given)
             self.state.put(job, prompt_id=given)

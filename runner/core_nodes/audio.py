@@ -12,8 +12,9 @@ import torch
 from ...models.errors import EMO2Error
 from ...nodes import host
 from .. import inputs
+from ..whole_files import whole_file
 from .image import found_file, missing
-from .saving import metadata, next_slot, whole_file
+from .saving import metadata, next_slot
 
 REMEDY = "Give a sound or video file with an audio track (WAV, FLAC, MP3, Ogg, MP4 ...)."
 

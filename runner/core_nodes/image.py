@@ -12,7 +12,8 @@ from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImag
 from ...models.errors import EMO2Error
 from ...nodes import host
 from .. import inputs
-from .saving import metadata, next_slot, whole_file
+from ..whole_files import whole_file
+from .saving import metadata, next_slot
 
 
 def missing(kind: str, name: str) -> str:
@@ -126,6 +127,11 @@ class PreviewImage(SaveImage):
 
     def base(self) -> Path:
         return Path(host.outside.output) / "previews"
+
+    def save_images(
+        self, images: torch.Tensor, filename_prefix: str = "preview", prompt: Any = None, extra_pnginfo: Any = None
+    ) -> dict[str, Any]:
+        return super().save_images(images, filename_prefix, prompt, extra_pnginfo)
 
 
 class ImageScale:
