@@ -14,7 +14,7 @@ from ..types import HANDS, AudioFeatures, Framing, Motion
 from . import vector
 from .conditions import OFFSET, Conditions
 from .config import MotionConfig
-from .schedule import bounded, noise_schedule
+from .schedule import clean_estimate, noise_schedule, step
 from .transformer import MotionTransformer
 
 OnStep = Callable[[int, int], None]
@@ -140,14 +140,13 @@ def _sample_window(
     hidden = torch.as_tensor(plan.shown[span.start : span.stop], device=device)
     keep = None if bool(hidden.all()) else hidden
     schedule = noise_schedule(model.config, scheduler, steps)
-    alphas = schedule.alphas_cumprod
     for timestep in schedule.timesteps:
         together = torch.cat([front, x]).to(dtype).expand(batch, -1, -1)
         when = torch.full((batch,), float(timestep), device=device)
         predicted = model.denoise(together, when, prepared)[:, span.carried :].float()
         epsilon = predicted[0] if not guided else predicted[1] + plan.cfg * (predicted[0] - predicted[1])
-        epsilon = bounded(x, epsilon, alphas[int(timestep)], model.config.clip, keep)
-        x = schedule.step(epsilon, timestep, x, generator=noise.generator).prev_sample
+        clean_motion = clean_estimate(x, epsilon, schedule.alphas_cumprod[int(timestep)], model.config.clip, keep)
+        x = step(schedule, timestep, x, clean_motion, noise.generator)
         tick()
     return x.cpu().double().numpy()
 

@@ -48,15 +48,33 @@ def noise_schedule(config: MotionConfig, name: str = "ddpm", steps: int | None =
     return made
 
 
-def bounded(noisy: Tensor, epsilon: Tensor, alpha: Tensor | float, clip: float, keep: Tensor | None = None) -> Tensor:
-    """The noise nearest to `epsilon` whose clean motion lies within +-clip deviations (and is 0 where `keep` is False).
+def clean_estimate(
+    noisy: Tensor, epsilon: Tensor, alpha: Tensor | float, clip: float, keep: Tensor | None = None
+) -> Tensor:
+    """The clean motion that a prediction means, within +-clip deviations, and 0 (the mean) where `keep` is False.
 
     noisy = sqrt(alpha) clean + sqrt(1 - alpha) epsilon (DDPM, arXiv 2006.11239, equation 4), alpha the cumulative
-    product. Done before the scheduler sees the prediction, so that every scheduler is bounded alike: with few steps or
-    strong guidance the estimate from nearly pure noise would otherwise run away.
+    product. Bounded before the scheduler sees it, so that every scheduler is bounded alike: with few steps or strong
+    guidance the estimate from nearly pure noise would otherwise run away.
     """
     alpha = torch.as_tensor(alpha, dtype=noisy.dtype, device=noisy.device)
     clean = ((noisy - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()).clamp(-clip, clip)
-    if keep is not None:
-        clean = clean * keep
+    return clean if keep is None else clean * keep
+
+
+def noise_between(noisy: Tensor, clean: Tensor, alpha: Tensor | float) -> Tensor:
+    """The epsilon that separates `noisy` from `clean`: the same equation, solved for the noise."""
+    alpha = torch.as_tensor(alpha, dtype=noisy.dtype, device=noisy.device)
     return (noisy - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+
+
+def step(schedule: Any, timestep: Tensor, noisy: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
+    """One step of the scheduler from `noisy` at `timestep`, given the estimate of the clean motion.
+
+    The last step gives the estimate itself, which is what its formula says when nothing is left to remove. (The DDIM
+    and DDPM of diffusers stop at timestep 0 where the steps do not divide 1000: 1 % of noise, and hands would shiver.)
+    """
+    if timestep == schedule.timesteps[-1]:
+        return clean
+    epsilon = noise_between(noisy, clean, schedule.alphas_cumprod[int(timestep)])
+    return schedule.step(epsilon, timestep, noisy, generator=generator).prev_sample
