@@ -4,7 +4,7 @@ from importlib import import_module
 
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
-STAGES = ("audio", "sample_motion", "maps")
+STAGES = ("audio", "sample_motion", "maps", "video", "decode")
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from ..models.checkpoints.format import Header, read_header
 from ..models.errors import EMO2Error
+from ..models.video.video_file import VideoFile
 
 log = logging.getLogger("emo2")
 PACK = Path(__file__).resolve().parents[1]
@@ -40,6 +41,8 @@ class Outside:
     output: Path = field(default_factory=lambda: Path.cwd() / "output")
     warnings: list[str] = field(default_factory=list)
     quiet: bool = False
+    find: Callable[[str], Path | None] | None = None
+    """Finds a named input file beyond `input`: paths given on the command line, samples."""
 
 
 outside = Outside()
@@ -370,3 +373,10 @@ def warn(message: str) -> None:
     except (ImportError, AttributeError) as error:
         # No server is running (tests import ComfyUI's modules without one): the log has it.
         log.debug("the warning is shown in the log only: %s", error)
+
+
+def video_from_file(path: Path) -> Any:
+    """A finished video file as a VIDEO: ComfyUI's own inside ComfyUI, the plain one of models/video outside."""
+    if inside():
+        return _comfy("comfy_api.input_impl").VideoFromFile(str(path))
+    return VideoFile(path)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..audio import frame_count
 from ..errors import EMO2Error
 from ..types import FRAME_FIELDS, AudioFeatures, Motion, Reference
 from .schedulers import MAX_STEPS, SCHEDULERS
@@ -97,7 +96,7 @@ class Conditions:
         from ..maps import keypoint_maps, mano_maps
 
         assert self.motion is not None and self.hands is not None
-        size = tuple(self.config.size)
+        size = self.config.size
         hands = mano_maps(self.motion, self.hands, size, start=first, count=count)
         body = keypoint_maps(self.motion, size, start=first, count=count)
         for offset in range(count):
@@ -138,7 +137,7 @@ def prepare(
             )
     if audio is not None and (audio.layers, audio.width) != (config.audio_layers, config.audio_dim):
         raise EMO2Error(
-            "audio_features", f"{config.audio_layers} layers of width {config.audio_dim}",
+            "audio", f"{config.audio_layers} layers of width {config.audio_dim}",
             f"{audio.layers} of width {audio.width} (encoder {audio.encoder or 'unknown'})",
             "Encode the sound with the voice encoder that this video model was made for.",
         )  # fmt: skip
@@ -188,6 +187,30 @@ def mismatch(conditions: Conditions, count: int) -> str | None:
         return None
     what = "its last pose is held" if len(conditions.motion) < count else "the rest is not used"
     return f"The motion lasts {len(conditions.motion) / fps:.2f} s and the sound {count / fps:.2f} s: {what}."
+
+
+def track_mismatch(conditions: Conditions, sound_seconds: float) -> str | None:
+    """A warning when the sound track is not as long as the sound that the face follows."""
+    if conditions.audio is None or abs(conditions.audio.duration - sound_seconds) <= MISMATCH_SECONDS:
+        return None
+    heard = f"{conditions.audio.duration:.2f} s"
+    return f"The sound track lasts {sound_seconds:.2f} s and audio_features {heard}: are they the same recording?"
+
+
+def framing_mismatch(conditions: Conditions) -> str | None:
+    """A warning when reference picture and motion place the person differently."""
+    reference, motion = conditions.reference, conditions.motion
+    if reference is None or motion is None or reference.framing is None:
+        return None
+    there, here = reference.framing, motion.framing.fitted(conditions.config.size)
+    distance = max(abs(a - b) for a, b in zip(there.neck, here.neck))
+    ratio = here.shoulder_width / there.shoulder_width
+    if distance <= 0.03 and abs(ratio - 1) <= 0.05:
+        return None
+    return (
+        f"The motion is framed otherwise than the reference picture (neck off by {distance:.0%} of the picture, "
+        f"shoulders {ratio:.2f} times as wide): use EMO2 Apply Framing, or hands and arms will not fit."
+    )
 
 
 def frame_range(total: int, fps: float, start_second: float = 0.0, end_second: float = 0.0) -> tuple[int, int]:

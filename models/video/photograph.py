@@ -26,7 +26,7 @@ def colour_entropy(image: torch.Tensor) -> float:
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    steps = (cv2.medianBlur(np.ascontiguousarray(pixels), 3) >> 3).astype(np.int32)
+    steps = np.asarray(cv2.medianBlur(np.ascontiguousarray(pixels), 3)).astype(np.int32) >> 3
     counts = np.unique((steps[..., 0] << 10) + (steps[..., 1] << 5) + steps[..., 2], return_counts=True)[1]
     counts = np.sort(counts)[:-1]
     if counts.sum() == 0:

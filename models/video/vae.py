@@ -30,7 +30,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     from diffusers import AutoencoderKL
 
     widths = tuple(config["block_out_channels"])
-    return AutoencoderKL(
+    module: Any = AutoencoderKL(
         block_out_channels=widths,
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
@@ -39,6 +39,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
         norm_num_groups=config["norm_num_groups"],
         mid_block_add_attention=config["mid_block_add_attention"],
     )
+    return module
 
 
 def factor(config: Mapping[str, Any]) -> int:

@@ -38,7 +38,7 @@ class VideoFile:
 
         with av.open(str(self.path)) as container:
             stream = container.streams.video[0]
-            rate = Fraction(stream.average_rate)
+            rate = Fraction(stream.average_rate or 1)
             images = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(stream)])
         with av.open(str(self.path)) as container:
             parts = [frame for stream in container.streams.audio[:1] for frame in container.decode(stream)]
