@@ -58,7 +58,7 @@ class LoadMotion:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tip = "A motion file (.npz) in ComfyUI's input folder, or in its output folder (marked [output])."
-        return {"required": {"motion_file": (motion_files(), {"tooltip": tip})}}
+        return {"required": {"motion_file": (motion_files(), {"tooltip": tip, "emo2_file": True})}}
 
     @classmethod
     def IS_CHANGED(cls, motion_file: str) -> str:
@@ -191,6 +191,8 @@ def motion_files() -> list[str]:
 
 def motion_path(name: str) -> Path:
     """The file a name in the list stands for; it never leaves its folder."""
+    if not host.inside() and host.outside.find and (found := host.outside.find(name)) and found.suffix == ".npz":
+        return found
     folder = host.output_directory() if name.endswith(OUTPUT) else host.input_directory()
     plain = name.removesuffix(OUTPUT).removesuffix(" [input]")
     path = inside(folder, plain, "motion_file")

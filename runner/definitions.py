@@ -8,7 +8,7 @@ from typing import Any
 
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
-UPLOADS = ("image_upload", "audio_upload", "video_upload", "animated_image_upload", "file_upload")
+UPLOADS = ("image_upload", "audio_upload", "video_upload", "animated_image_upload", "file_upload", "emo2_file")
 
 Definition = Mapping[str, Any]
 Definitions = Mapping[str, Definition]

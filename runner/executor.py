@@ -23,7 +23,6 @@ from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")
 Prompt = dict[str, dict[str, Any]]
-PREVIEWS = "previews"
 
 
 class RunResult(dict):
@@ -87,7 +86,13 @@ class _Surroundings:
     """Points the host and the loading nodes at the run's folders, and puts everything back afterwards."""
 
     def __init__(self, models: list[Path], out: Path, folders: inputs.InputFolders):
-        self.wanted = {"models": models, "output": out, "input": folders.folders[0], "warnings": []}
+        self.wanted = {
+            "models": models,
+            "output": out,
+            "input": folders.folders[0],
+            "find": folders.find,
+            "warnings": [],
+        }
         self.folders = folders
 
     def __enter__(self) -> None:
@@ -192,8 +197,7 @@ def result_files(shown: Iterable[Mapping[str, Any]], out: Path) -> list[Path]:
         for values in ui.values():
             for item in values if isinstance(values, (list, tuple)) else ():
                 if isinstance(item, Mapping) and "filename" in item:
-                    base = out / PREVIEWS if item.get("type") == "temp" else out
-                    path = base / item.get("subfolder", "") / item["filename"]
+                    path = out / item.get("subfolder", "") / item["filename"]
                     if path.is_file():
                         files.append(path)
     return list(dict.fromkeys(files))

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from ...models.errors import EMO2Error
-from ...nodes import host
 from .. import inputs
 from ..whole_files import whole_file
 from .image import found_file, missing
-from .saving import metadata, next_slot
+from .saving import PREVIEWS, metadata, next_slot
 
 REMEDY = "Give a sound or video file with an audio track (WAV, FLAC, MP3, Ogg, MP4 ...)."
 
@@ -76,7 +75,6 @@ class SaveAudio:
     DESCRIPTION = "Saves a sound to the output folder as FLAC."
     RETURN_TYPES = ("AUDIO",)
     RETURN_NAMES = ("audio",)
-    KIND = "output"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -85,9 +83,6 @@ class SaveAudio:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
-    def base(self) -> Path:
-        return Path(host.outside.output)
-
     def save_flac(
         self,
         audio: dict[str, Any],
@@ -95,13 +90,13 @@ class SaveAudio:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        slot = next_slot(filename_prefix, base=self.base())
+        slot = next_slot(filename_prefix)
         saved = []
         for place, waveform in enumerate(audio["waveform"]):
             name = slot.name("flac", place)
             with whole_file(slot.folder / name) as temporary:
                 write_flac(temporary, waveform, int(audio["sample_rate"]), metadata(prompt, extra_pnginfo))
-            saved.append({"filename": name, "subfolder": slot.subfolder, "type": self.KIND})
+            saved.append(slot.shown(name))
         return {"ui": {"audio": saved}, "result": (audio,)}
 
 
@@ -127,14 +122,19 @@ class PreviewAudio(SaveAudio):
     """Like SaveAudio, into the folder `previews` of the output folder."""
 
     DESCRIPTION = "Plays a sound; without a browser it is written to the folder previews."
-    KIND = "temp"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"audio": ("AUDIO", {})}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
-    def base(self) -> Path:
-        return Path(host.outside.output) / "previews"
+    def save_flac(
+        self,
+        audio: dict[str, Any],
+        filename_prefix: str = f"{PREVIEWS}/audio",
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
+    ) -> dict[str, Any]:
+        return super().save_flac(audio, filename_prefix, prompt, extra_pnginfo)
 
 
 NODES = {

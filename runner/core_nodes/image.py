@@ -10,10 +10,9 @@ import torch
 from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 
 from ...models.errors import EMO2Error
-from ...nodes import host
 from .. import inputs
 from ..whole_files import whole_file
-from .saving import metadata, next_slot
+from .saving import PREVIEWS, metadata, next_slot
 
 
 def missing(kind: str, name: str) -> str:
@@ -84,7 +83,7 @@ class SaveImage:
     DESCRIPTION = "Saves pictures to the output folder."
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("images",)
-    KIND, COMPRESSION = "output", 4
+    COMPRESSION = 4
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -93,13 +92,10 @@ class SaveImage:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
-    def base(self) -> Path:
-        return Path(host.outside.output)
-
     def save_images(
         self, images: torch.Tensor, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        slot = next_slot(filename_prefix, images.shape[2], images.shape[1], self.base())
+        slot = next_slot(filename_prefix, images.shape[2], images.shape[1])
         info = PngImagePlugin.PngInfo()
         for name, text in metadata(prompt, extra_pnginfo).items():
             info.add_text(name, text)
@@ -111,7 +107,7 @@ class SaveImage:
                 Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(
                     temporary, format="PNG", pnginfo=info, compress_level=self.COMPRESSION
                 )
-            saved.append({"filename": name, "subfolder": slot.subfolder, "type": self.KIND})
+            saved.append(slot.shown(name))
         return {"ui": {"images": saved}, "result": (images,)}
 
 
@@ -119,17 +115,18 @@ class PreviewImage(SaveImage):
     """Like SaveImage, into the folder `previews` of the output folder."""
 
     DESCRIPTION = "Shows pictures; without a browser they are written to the folder previews."
-    KIND, COMPRESSION = "temp", 1
+    COMPRESSION = 1
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"images": ("IMAGE", {})}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
-    def base(self) -> Path:
-        return Path(host.outside.output) / "previews"
-
     def save_images(
-        self, images: torch.Tensor, filename_prefix: str = "preview", prompt: Any = None, extra_pnginfo: Any = None
+        self,
+        images: torch.Tensor,
+        filename_prefix: str = f"{PREVIEWS}/image",
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
         return super().save_images(images, filename_prefix, prompt, extra_pnginfo)
 

@@ -5,54 +5,39 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...models.errors import EMO2Error
-from ...nodes import host
+from ...nodes.saving import place
+
+PREVIEWS = "previews"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A numbered place for a result: `folder`/`stem`_00001_.ext, in `subfolder` of the output folder."""
+    """A numbered place for results: `folder`/`stem`_00001_.ext, in `subfolder` of the output folder."""
 
     folder: Path
     stem: str
     counter: int
     subfolder: str
 
-    def name(self, extension: str, place: int = 0) -> str:
-        stem = self.stem.replace("%batch_num%", str(place))
-        return f"{stem}_{self.counter + place:05}_.{extension}"
+    def name(self, extension: str, batch: int = 0) -> str:
+        """The file name of result number `batch`."""
+        return f"{self.stem.replace('%batch_num%', str(batch))}_{self.counter + batch:05}_.{extension}"
+
+    def shown(self, name: str) -> dict[str, str]:
+        """How the node tells what it saved."""
+        return {"filename": name, "subfolder": self.subfolder, "type": "output"}
 
 
-def next_slot(prefix: str, width: int = 0, height: int = 0, base: Path | None = None) -> Slot:
+def next_slot(prefix: str, width: int = 0, height: int = 0) -> Slot:
     """The next free number for `prefix` ("video/EMO2", with %width%, %year% and so on) below the output folder."""
-    base = Path(base or host.outside.output)
-    now = time.localtime()
-    places = {
-        "width": str(width),
-        "height": str(height),
-        "year": str(now.tm_year),
-        "month": f"{now.tm_mon:02}",
-        "day": f"{now.tm_mday:02}",
-        "hour": f"{now.tm_hour:02}",
-        "minute": f"{now.tm_min:02}",
-        "second": f"{now.tm_sec:02}",
-    }
-    for name, value in places.items():
-        prefix = prefix.replace(f"%{name}%", value)
-    subfolder, stem = os.path.split(os.path.normpath(prefix))
-    folder = base / subfolder
-    if "\0" in prefix or not folder.resolve().is_relative_to(base.resolve()) or stem in ("", ".", ".."):
-        remedy = "Give a prefix without .. and without a leading slash, or another --out folder."
-        raise EMO2Error("filename_prefix", "a name inside the output folder", repr(prefix), remedy)
+    folder, stem, subfolder = place(prefix, height, width)
     taken = re.compile(re.escape(stem) + r"_(\d+)(?:_|\.|$)", re.IGNORECASE if os.name == "nt" else 0)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     numbers = [int(found.group(1)) for name in names if (found := taken.match(name))]
-    folder.mkdir(parents=True, exist_ok=True)
     return Slot(folder, stem, max(numbers, default=0) + 1, subfolder)
 
 

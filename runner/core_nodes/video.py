@@ -218,8 +218,7 @@ class SaveVideo:
         notes = {**(extra_pnginfo or {}), **({"prompt": prompt} if prompt is not None else {})}
         with whole_file(slot.folder / name) as temporary:
             video.save_to(str(temporary), format=format, codec=codec, metadata=notes)
-        saved = {"filename": name, "subfolder": slot.subfolder, "type": "output"}
-        return {"ui": {"images": [saved], "animated": (True,)}, "result": (video,)}
+        return {"ui": {"images": [slot.shown(name)], "animated": (True,)}, "result": (video,)}
 
 
 class LoadVideo:
