@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..audio.timing import frame_count
 from ..types import FRAME_FIELDS, Motion
 from .edit_blend import (
     at_places,
@@ -32,8 +33,6 @@ def resample(motion: Motion, fps: float) -> Motion:
     fps = number("fps", fps, 1, 1000, "frames a second")
     if fps == motion.fps:
         return motion
-    from ..audio import frame_count
-
     count = frame_count(motion.duration, fps)
     places = (np.arange(count) + 0.5) * (motion.fps / fps) - 0.5
     return at_places(motion, places).replace(fps=fps)

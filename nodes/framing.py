@@ -1,0 +1,54 @@
+"""Where the person is in the picture, set by hand and shown on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..models.errors import EMO2Error
+from ..models.pose.overlay import draw_framing, one_picture
+from ..models.types import Framing
+from .registry import node
+
+
+@node("EMO2SetFraming", "EMO2 Set Framing", "EMO2/pose")
+class SetFraming:
+    DESCRIPTION = (
+        "Says where the person stands in the reference picture, so that hands and arms get the right place and size. "
+        "Move the values until the cross sits in the pit of the neck and the bar ends at the shoulder joints."
+    )
+    RETURN_TYPES = ("EMO2_FRAMING", "IMAGE")
+    RETURN_NAMES = ("framing", "preview")
+    OUTPUT_TOOLTIPS = (
+        "Where the person is; for the motion, video and reference nodes.",
+        "The picture with neck, shoulders, resting skeleton, the reach of both arms and where the hands rest.",
+    )
+    FUNCTION = "frame"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        place = {"min": -1.0, "max": 2.0, "step": 0.005, "round": 0.0001}
+        return {"required": {
+            "image": ("IMAGE", {"tooltip": "The reference picture: one picture with one person."}),
+            "neck_x": ("FLOAT", {**place, "default": 0.5,
+                "tooltip": "Pit of the neck, midway between the shoulders: 0 is the left edge, 1 the right one."}),
+            "neck_y": ("FLOAT", {**place, "default": 0.45,
+                "tooltip": "Height of the shoulder line: 0 is the upper edge, 1 the lower one."}),
+            "shoulder_width": ("FLOAT", {"default": 0.36, "min": 0.01, "max": 3.0, "step": 0.005, "round": 0.0001,
+                "tooltip": "From shoulder joint to shoulder joint, as a share of the picture's width. It stands for "
+                           "38 cm and so sets the size of the hands."}),
+        }}  # fmt: skip
+
+    def frame(
+        self, image: torch.Tensor, neck_x: float, neck_y: float, shoulder_width: float
+    ) -> tuple[Framing, torch.Tensor]:
+        picture = one_picture(image)
+        try:
+            framing = Framing((neck_x, neck_y), shoulder_width, picture.shape[:2])
+        except EMO2Error as error:
+            names = {"framing.neck": "neck_x and neck_y", "framing.shoulder_width": "shoulder_width"}
+            raise error.at(input=names.get(error.input)) from error
+        preview = draw_framing(picture, framing).astype(np.float32) / 255
+        return framing, torch.from_numpy(preview)[None]
