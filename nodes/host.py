@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -21,15 +21,18 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..models.checkpoints.format import Header, read_header
+from ..models.checkpoints.format import Header
 from ..models.errors import EMO2Error
 from ..models.video.video_file import VideoFile
+from .model_folders import kind_of, walk
 
 log = logging.getLogger("emo2")
 PACK = Path(__file__).resolve().parents[1]
 WEIGHTS = PACK / "weights"
-OWN_FOLDERS = ("emo2", "mano")
-"""Model folders that ComfyUI does not have by itself; `register_folders` makes them known to it."""
+OWN_FOLDERS = {"emo2": {".safetensors"}, "mano": {".pkl", ".npz"}}
+"""Model folders that ComfyUI does not have by itself, with what it lists there; `register_folders` tells it."""
+WARNING_EVENT = "emo2.warning"
+"""The message that web/js/warnings.js and the command line's `emo2 queue` listen for."""
 
 
 @dataclass
@@ -82,9 +85,13 @@ def register_folders() -> None:
     if not inside():
         return
     folder_paths = _comfy("folder_paths")
-    for folder in OWN_FOLDERS:
+    for folder, suffixes in OWN_FOLDERS.items():
         folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
-    folder_paths.add_model_folder_path("emo2", str(WEIGHTS))
+        if folder == "emo2":
+            folder_paths.add_model_folder_path(folder, str(WEIGHTS))
+        paths, known = folder_paths.folder_names_and_paths[folder]
+        if not suffixes <= set(known):  # a folder that is new to ComfyUI begins without any, and lists every file
+            folder_paths.folder_names_and_paths[folder] = (paths, set(known) | suffixes)
 
 
 def _roots(folder: str) -> list[tuple[Path, int | None]]:
@@ -105,52 +112,6 @@ def _roots(folder: str) -> list[tuple[Path, int | None]]:
     return roots
 
 
-def _walk(root: Path, depth: int | None, folders: bool) -> Iterator[tuple[Path, bool]]:
-    """(path, whether it is an HF folder) below `root`. Hidden entries are skipped, links followed, loops left out.
-
-    With `folders`, a folder that holds a config.json is one model: it is yielded and not entered.
-    """
-    seen: set[str] = set()
-    for here, names, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(here)
-        level = len(Path(here).relative_to(root).parts)
-        if real in seen:
-            names.clear()
-            continue
-        seen.add(real)
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        if folders:
-            whole = [name for name in names if os.path.isfile(os.path.join(here, name, "config.json"))]
-            yield from ((Path(here, name), True) for name in whole)
-            names[:] = [name for name in names if name not in whole]
-        yield from ((Path(here, name), False) for name in sorted(files) if not name.startswith("."))
-        if depth is not None and level + 1 >= depth:
-            names.clear()
-
-
-_kinds: dict[str, tuple[int, int, str | None]] = {}
-
-
-def _kind(path: Path) -> str | None:
-    """The kind that a checkpoint's metadata names, or None; read once per state of the file on the disk."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    stamp, known = (status.st_mtime_ns, status.st_size), _kinds.get(str(path))
-    if known and known[:2] == stamp:
-        return known[2]
-    kind = None
-    try:
-        kind = read_header(path).kind
-    except (EMO2Error, OSError, ValueError) as error:
-        # A whole .safetensors file of somebody else's is nothing to talk about; a damaged one is.
-        level = logging.WARNING if getattr(error, "__cause__", None) else logging.DEBUG
-        log.log(level, "%s is left out of the list of models: %s", path, error)
-    _kinds[str(path)] = (*stamp, kind)
-    return kind
-
-
 def model_files(
     folder: str = "emo2", kind: str | None = None, suffixes: Sequence[str] = (".safetensors",)
 ) -> list[str]:
@@ -167,9 +128,9 @@ def model_files(
     wanted = tuple(suffix.lower() for suffix in suffixes if suffix)
     found: dict[str, None] = {}
     for root, depth in _roots(folder):
-        for path, is_folder in _walk(root, depth, "" in suffixes):
+        for path, is_folder in walk(root, depth, "" in suffixes):
             fits = is_folder or (
-                bool(wanted) and path.name.lower().endswith(wanted) and (kind is None or _kind(path) == kind)
+                bool(wanted) and path.name.lower().endswith(wanted) and (kind is None or kind_of(path) == kind)
             )
             if fits:
                 found.setdefault(path.relative_to(root).as_posix())
@@ -237,12 +198,20 @@ def device() -> torch.device:
 
 
 def dtype_for(module: nn.Module) -> torch.dtype:
-    """The dtype to compute in: ComfyUI's choice for this device, float32 on a CPU."""
+    """The dtype to compute in: ComfyUI's choice for this device, float32 on a CPU and outside ComfyUI."""
     where = device()
     if where.type == "cpu" or not inside():
         return torch.float32
+    management = _comfy("comfy.model_management")
+    stored = _stored_dtype(module)
+    choice = management.unet_manual_cast(stored, where) or stored
+    return choice if choice in (torch.float16, torch.bfloat16) else torch.float32
+
+
+def _stored_dtype(module: nn.Module) -> torch.dtype:
+    """The dtype in which ComfyUI wants a diffusion model's weights to lie."""
     count = sum(parameter.numel() for parameter in module.parameters())
-    choice = _comfy("comfy.model_management").unet_dtype(device=where, model_params=count)
+    choice = _comfy("comfy.model_management").unet_dtype(device=device(), model_params=count)
     return choice if choice in (torch.float16, torch.bfloat16) else torch.float32
 
 
@@ -254,26 +223,36 @@ class _Holder(nn.Module):
         self.module = module
 
 
-def _swap_leaves(module: nn.Module) -> None:
+LEAVES = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.GroupNorm, nn.LayerNorm,
+    nn.RMSNorm, nn.Embedding,
+)  # fmt: skip
+
+
+def _swap_leaves(module: nn.Module, dtype: torch.dtype) -> None:
     """Give every plain leaf layer ComfyUI's class of the same name, which fetches its weights from wherever they are.
 
-    Subclasses (parametrised convolutions and the like) keep theirs: `_own_tensors` moves what belongs to them.
+    Subclasses (parametrised convolutions and the like) keep theirs: `settle` moves what belongs to them. The weights
+    of the leaves are stored as `dtype`; each is cast to what comes in when it is used.
     """
-    ops = _comfy("comfy.ops").manual_cast
+    casting = _comfy("comfy.ops").manual_cast
     for leaf in module.modules():
-        kind = type(leaf)
-        cast = getattr(ops, kind.__name__, None)
-        if cast is not None and kind is getattr(nn, kind.__name__, None) and getattr(leaf, "weight", None) is not None:
-            leaf.__class__ = cast if issubclass(cast, kind) else kind
+        cast = getattr(casting, type(leaf).__name__, None)
+        if type(leaf) not in LEAVES or cast is None or not issubclass(cast, type(leaf)) or leaf.weight is None:
+            continue
+        leaf.to(dtype)
+        leaf.__class__ = cast
+        if not hasattr(leaf, "bias"):
+            leaf.bias = None  # ComfyUI's embeddings and RMS norms have one
 
 
-def _move_unowned(module: nn.Module, where: torch.device) -> None:
-    """Move the parameters and buffers that belong to no layer which ComfyUI moves by itself."""
+def settle(module: nn.Module, where: torch.device) -> None:
+    """Move the parameters and buffers that belong to no layer which ComfyUI moves by itself; needed after each load."""
     for part in module.modules():
         if not hasattr(part, "comfy_cast_weights"):
-            for parameter in part.parameters(recurse=False):
+            for name, parameter in part.named_parameters(recurse=False):
                 if parameter.device != where:
-                    parameter.data = parameter.data.to(where)
+                    part._parameters[name] = nn.Parameter(parameter.detach().to(where), requires_grad=False)
         for name, buffer in part.named_buffers(recurse=False):
             if buffer.device != where:
                 part._buffers[name] = buffer.to(where)
@@ -285,34 +264,38 @@ def wrap(module: nn.Module, header: Header) -> ModelHandle:
     if not inside():
         return ModelHandle(module, header)
     management, patching = _comfy("comfy.model_management"), _comfy("comfy.model_patcher")
-    _swap_leaves(module)
+    where = device()
+    halved = header.kind in ("motion", "video") and where.type != "cpu"
+    _swap_leaves(module, _stored_dtype(module) if halved else torch.float32)
     holder = _Holder(module)
     if hasattr(management, "archive_model_dtypes"):
         management.archive_model_dtypes(holder)
+    # Looked up now: new versions put another class there when they start.
     patcher = getattr(patching, "CoreModelPatcher", patching.ModelPatcher)
-    patched = patcher(holder, load_device=device(), offload_device=management.unet_offload_device())
+    patched = patcher(holder, load_device=where, offload_device=management.unet_offload_device())
     return ModelHandle(module, header, patched)
 
 
 def load(*handles: ModelHandle, memory: int = 0) -> None:
-    """Bring the models onto the device for work that needs `memory` more bytes."""
-    where = device()
+    """Bring the models onto the device for work that needs `memory` more bytes; what does not fit stays offloaded."""
     patchers = [handle.patcher for handle in handles if handle.patcher is not None]
     if patchers:
         _comfy("comfy.model_management").load_models_gpu(patchers, memory_required=memory)
     for handle in handles:
         if handle.patcher is not None:
-            _move_unowned(handle.module, where)
+            settle(handle.module, handle.patcher.load_device)
         else:
-            handle.module.to(where)
+            handle.module.to(device())
 
 
 # Progress, cancel, warnings ------------------------------------------------------------------------------------------
 
 
-def _previews_wanted() -> bool:
+def _preview_size() -> int:
+    """Longest side of previews in pixels; 0 when they are switched off, which the user may do before every run."""
     arguments = _comfy("comfy.cli_args")
-    return arguments.args.preview_method != arguments.LatentPreviewMethod.NoPreviews
+    wanted = arguments.args.preview_method != arguments.LatentPreviewMethod.NoPreviews
+    return getattr(arguments.args, "preview_size", 512) if wanted else 0
 
 
 class Progress:
@@ -335,10 +318,10 @@ class Progress:
             return
         # New versions of the bar look for a cancel only now and then.
         check_cancelled()
-        picture = preview() if preview is not None and _previews_wanted() else None
-        self._bar.update_absolute(
-            self.done, self.total, None if picture is None else ("JPEG", picture.convert("RGB"), 512)
-        )
+        size = _preview_size() if preview is not None else 0
+        picture = preview() if preview is not None and size else None
+        shown = None if picture is None else ("JPEG", picture.convert("RGB"), size)
+        self._bar.update_absolute(self.done, self.total, shown)
 
     def close(self) -> None:
         """The work is over, or given up."""
@@ -364,15 +347,15 @@ def warn(message: str) -> None:
     if not inside():
         outside.warnings.append(message)
         return
-    try:
-        context = _comfy("comfy_execution.utils").get_executing_context()
-        server = _comfy("server").PromptServer.instance
-        node_id = context.node_id if context else server.last_node_id
-        if node_id is not None:
-            server.send_progress_text(message, node_id)
-    except (ImportError, AttributeError) as error:
-        # No server is running (tests import ComfyUI's modules without one): the log has it.
-        log.debug("the warning is shown in the log only: %s", error)
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    server = getattr(server, "instance", None)
+    if server is None:  # ComfyUI's modules without its server: the log has it
+        return
+    context = _comfy("comfy_execution.utils").get_executing_context()
+    node_id = context.node_id if context else server.last_node_id
+    prompt_id = context.prompt_id if context else None
+    # Not send_progress_text: the text that it puts on a node is saved into the workflow by older versions.
+    server.send_sync(WARNING_EVENT, {"node": node_id, "prompt_id": prompt_id, "message": message}, server.client_id)
 
 
 def video_from_file(path: Path) -> Any:

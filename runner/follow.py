@@ -172,6 +172,8 @@ class Follower:
             show.progress(str(data["node"]), data.get("value") or 0, data.get("max") or 0)
         elif kind == "execution_cached":
             show.cached(len(data.get("nodes") or []))
+        elif kind == "emo2.warning":
+            log.warning("%s", one_line(data.get("message") or ""))
         return kind in ("execution_success", "execution_error", "execution_interrupted")
 
 
