@@ -4,7 +4,17 @@ from importlib import import_module
 
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
-STAGES = ("audio", "sample_motion", "maps", "video", "decode")
+STAGES = (
+    "audio",
+    "sample_motion",
+    "maps",
+    "video",
+    "decode",
+    "motion_edit",
+    "motion_files",
+    "motion_view",
+    "framing",
+)
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)
 

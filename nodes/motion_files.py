@@ -16,6 +16,7 @@ from ..models.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
 from ..models.types import Framing, Motion
 from . import host
 from .registry import node
+from .saving import place
 
 HANDS = ("EMO2_HANDS", {"tooltip": "Hands from EMO2 Load Hands; without it, the pack's own neutral hands."})
 OUTPUT = " [output]"
@@ -44,7 +45,8 @@ class SaveMotion:
         }}  # fmt: skip
 
     def save(self, motion: Motion, filename_prefix: str) -> dict[str, Any]:
-        return saved(save_motion(motion, numbered(filename_prefix, ".npz")))
+        path, subfolder = numbered(filename_prefix, motion, ".npz")
+        return saved(save_motion(motion, path), subfolder)
 
 
 @node("EMO2LoadMotion", "EMO2 Load Motion", "EMO2/motion")
@@ -175,8 +177,8 @@ class ExportBVH:
     def export(
         self, motion: Motion, filename_prefix: str, arms: bool, units: str, hands: HandModel | None = None
     ) -> dict[str, Any]:
-        path = numbered(filename_prefix, ".bvh")
-        return saved(export_bvh(motion, path, hands or load_hands(None), arms, units))
+        path, subfolder = numbered(filename_prefix, motion, ".bvh")
+        return saved(export_bvh(motion, path, hands or load_hands(None), arms, units), subfolder)
 
 
 def motion_files() -> list[str]:
@@ -213,21 +215,19 @@ def inside(folder: Path, name: str, where: str) -> Path:
     return path
 
 
-def numbered(filename_prefix: str, suffix: str) -> Path:
-    """The next free `<prefix>_00001_<suffix>` in the output folder."""
-    start = inside(host.output_directory(), filename_prefix.strip(), "filename_prefix")
-    if len(start.name.encode()) > 200 or filename_prefix.strip().endswith(("/", "\\")):
+def numbered(filename_prefix: str, motion: Motion, suffix: str) -> tuple[Path, str]:
+    """The next free `<prefix>_00001_<suffix>` in the output folder, and its subfolder there."""
+    folder, name, subfolder = place(filename_prefix.strip(), *motion.framing.size)
+    if len(name.encode()) > 200:
         given = repr(filename_prefix[:80])
-        raise EMO2Error("filename_prefix", "a file name of at most 200 bytes", given, "Choose another name.")
-    pattern = re.compile(re.escape(start.name) + r"_(\d+)_?\.\w+$")
-    taken = [0]
-    if start.parent.is_dir():
-        taken += [int(found[1]) for found in map(pattern.match, os.listdir(start.parent)) if found]
-    return start.parent / f"{start.name}_{max(taken) + 1:05}_{suffix}"
+        raise EMO2Error("filename_prefix", "a file name of at most 200 bytes", given, "Choose a shorter name.")
+    pattern = re.compile(re.escape(name) + r"_(\d+)_?\.\w+$")
+    found = map(pattern.match, os.listdir(folder)) if folder.is_dir() else ()
+    last = max((int(match[1]) for match in found if match), default=0)
+    return folder / f"{name}_{last + 1:05}_{suffix}", subfolder
 
 
-def saved(path: Path) -> dict[str, Any]:
+def saved(path: Path, subfolder: str) -> dict[str, Any]:
     """What a saving node returns: the path, and where ComfyUI's page finds the file."""
-    subfolder = path.parent.relative_to(os.path.abspath(host.output_directory())).as_posix()
-    entry = {"filename": path.name, "subfolder": "" if subfolder == "." else subfolder, "type": "output"}
+    entry = {"filename": path.name, "subfolder": subfolder, "type": "output"}
     return {"ui": {"files": [entry], "text": [str(path)]}, "result": (str(path),)}
