@@ -4,7 +4,7 @@ from importlib import import_module
 
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
-STAGES = (
+STAGES = ("audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "maps", "framing", "video", "decode")
     "audio",
     "sample_motion",
     "maps",
