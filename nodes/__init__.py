@@ -5,16 +5,6 @@ from importlib import import_module
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
 STAGES = ("audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "maps", "framing", "video", "decode")
-    "audio",
-    "sample_motion",
-    "maps",
-    "video",
-    "decode",
-    "motion_edit",
-    "motion_files",
-    "motion_view",
-    "framing",
-)
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)
 
