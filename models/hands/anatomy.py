@@ -61,7 +61,7 @@ def skeleton(m: Measures) -> tuple[np.ndarray, np.ndarray]:
         for joint, length in zip(FINGER_JOINTS[finger], LENGTHS[finger]):
             joints[joint] = place
             # A straight finger still sinks a little towards the palm.
-            place = place + (direction + (0, -0.03, 0)) * length * stretch
+            place = place + (direction - np.array([0, 0.03, 0])) * length * stretch
         tips[number] = place
     place = np.array(THUMB_BASE) * palm
     for joint, bone in zip(FINGER_JOINTS["thumb"], THUMB_BONES):

@@ -27,8 +27,8 @@ def load_hands(path: str | Path | None = None) -> HandModel:
     """Both hands from a MANO file, from a folder with MANO files, or (None) the pack's own neutral hand.
 
     A file named ..LEFT.. or ..RIGHT.. brings its partner when that lies beside it; otherwise the other hand is its
-    mirror image. A file with neither word in its name counts as a right hand. Raises EMO2Error for a missing, damaged or
-    hostile file, and for missing or wrong arrays.
+    mirror image. A file with neither word in its name counts as a right hand. Raises EMO2Error for a missing, damaged
+    or hostile file, and for missing or wrong arrays.
     """
     if path is None:
         return _pair(None, read_hand(NEUTRAL), "neutral")
@@ -138,7 +138,8 @@ def _hand(arrays: Mapping[str, Any], name: str) -> Hand:
             raise EMO2Error(WHERE, f"vertex numbers 0 to {count - 1} in {key}", f"{index.max():.0f} in {name}", REMEDY)
     if tips.shape != (5,):
         raise EMO2Error(WHERE, "5 vertex numbers in fingertips", f"shape {tips.shape} in {name}", REMEDY)
-    return Hand(*(numbers[key] for key in NEEDED[:-1]), tips)
+    n = numbers
+    return Hand(n["v_template"], n["f"], n["weights"], n["J_regressor"], n["shapedirs"], n["posedirs"], tips)
 
 
 def _fingertips(numbers: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -23,11 +23,11 @@ FINGER_JOINTS = {
 }
 """MANO joints of each finger from base to tip, fingers in OpenPose order."""
 OPENPOSE = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
-"""Where OpenPose's 21 hand points stand among MANO's 16 joints followed by the tips of thumb, index, ... little finger."""
+"""Where OpenPose's 21 hand points stand among MANO's 16 joints followed by the tips, thumb first."""
 CHUNK = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hand:
     """One hand's mesh. V vertices, T triangles, B shape components; metres, MANO's axes.
 

@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ REACH = 0.75
 """Half the length over which weights pass between two finger bones, in half-thicknesses of the finger."""
 
 
-def build_neutral() -> dict[str, np.ndarray]:
+def build_neutral() -> dict[str, Any]:
     """The arrays of a MANO file for the right hand, and `fingertips` (5,), thumb first."""
     m = Measures()
     mesh = make_mesh(m)

@@ -100,6 +100,13 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     return np.ndarray.__new__(np.ndarray, (0,), np.uint8)
 
 
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    """Newer pickles hold arrays as plain bytes."""
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
+        raise ValueError("an array of objects")
+    return np.frombuffer(bytes(buffer), dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
 def _remake(kind: Any, base: Any, state: Any) -> Any:
     """Old pickles make objects through this function; only shells may be made."""
     if not (isinstance(kind, type) and issubclass(kind, _Shell)):
@@ -125,6 +132,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _encode,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
     **{(f"scipy.sparse.{module}", "csc_matrix"): _Sparse for module in ("csc", "_csc")},
     **{(f"scipy.sparse.{module}", "csr_matrix"): _SparseRows for module in ("csr", "_csr")},
     ("chumpy.ch", "Ch"): _Chumpy,

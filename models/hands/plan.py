@@ -100,7 +100,7 @@ def make_mesh(m: Measures) -> Mesh:
 def _palm(
     mesh: Mesh, m: Measures, chains: dict[str, tuple[np.ndarray, np.ndarray]], cones: list[Cone]
 ) -> tuple[list[list[int]], list[int]]:
-    """The palm's loops (each: 9 above, ulnar side, 9 below from ulnar to radial, radial side) and the 5 web vertices."""
+    """The palm's loops (each: 9 above, ulnar side, 9 below, radial side) and the 5 vertices of the webs."""
     up, out = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
     along = lambda finger, f: chains[finger][0][0] * (1 - f) + chains[finger][0][1] * f
     thick = lambda finger: chains[finger][1][0]
@@ -171,7 +171,7 @@ def _even_out(mesh: Mesh, chosen: list[int], cones: list[Cone]) -> None:
             neighbours[a, b] = neighbours[b, a] = 1
     neighbours /= neighbours.sum(1, keepdims=True)
     points = np.stack(mesh.vertices)
-    for _ in range(10):
+    for _ in range(24):
         points[chosen] += 0.4 * (neighbours[chosen] @ points - points[chosen])
         points[chosen] = press(cones, points[chosen], SOFT, rounds=4)
     mesh.vertices[:] = list(points)
@@ -189,7 +189,7 @@ def _tube(
     previous = loop
     for bone, fractions in enumerate(THUMB_RINGS if finger == "thumb" else RINGS):
         a, b = points[bone], points[bone + 1]
-        length = np.linalg.norm(b - a)
+        length = float(np.linalg.norm(b - a))
         for fraction in fractions:
             axis = (b - a) / length
             if fraction == 1.0:
@@ -212,7 +212,7 @@ def _tube(
             current = [mesh.add(p, finger, reach=reach + fraction * length) for p in ring]
             mesh.tube(previous, current)
             previous = current
-        reach += float(length)
+        reach += length
     tip = press(own, points[3:4], 0.0012)[0]
     mesh.tips.append(mesh.add(tip, finger, reach=reach))
     mesh.fan(previous, mesh.tips[-1])

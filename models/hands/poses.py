@@ -30,10 +30,10 @@ SPREAD = {"thumb": 0.0, "index": 1.0, "middle": 0.25, "ring": -0.6, "little": -1
 POSES: dict[str, tuple[float, ...]] = {
     "flat": (0.0, 0.0, 0.0, 0.0, 0.0),
     "relaxed": (0.15, 0.25, 0.35, 0.45, 0.5),
-    "fist": (0.9, 1.45, 1.5, 1.5, 1.5),
-    "point": (0.9, 0.05, 1.45, 1.5, 1.5),
-    "thumb up": (-0.2, 1.45, 1.5, 1.5, 1.5),
-    "victory": (0.9, 0.0, 0.0, 1.45, 1.5),
+    "fist": (0.9, 1.46, 1.45, 1.45, 1.38),
+    "point": (0.9, 0.05, 1.45, 1.45, 1.38),
+    "thumb up": (-0.2, 1.46, 1.45, 1.45, 1.38),
+    "victory": (0.9, 0.0, 0.0, 1.45, 1.38),
     "pinch": (0.45, 0.75, 0.5, 0.45, 0.45),
 }
 """Bending in radians a joint of thumb, index, middle, ring and little finger."""
