@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ GUARD = 131072.0
 
 def _compile(function: Callable) -> Callable:
     """Machine code, kept on disk where there is a writable place. It frees the interpreter's lock while it runs."""
+    # The kept code remembers its module's name, which is another one in ComfyUI than on the command line.
+    function.__qualname__ += f"_{hashlib.sha256(__name__.encode()).hexdigest()[:12]}"
     try:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError as error:
