@@ -39,8 +39,10 @@ class MotionPicture:
         return {
             "required": {
                 "motion": ("EMO2_MOTION", {"tooltip": "The motion to draw."}),
-                "width": ("INT", {"default": 1200, "min": 360, "max": 8192, "step": 8, "tooltip": "Pixels."}),
-                "height": ("INT", {"default": 600, "min": 240, "max": 4096, "step": 8, "tooltip": "Pixels."}),
+                "width": ("INT", {"default": 1200, "min": 360, "max": 8192, "step": 8,
+                    "tooltip": "Width of the picture in pixels."}),
+                "height": ("INT", {"default": 600, "min": 240, "max": 4096, "step": 8,
+                    "tooltip": "Height of the picture in pixels."}),
                 "start_second": ("FLOAT", {**second, "tooltip": "Where the picture begins."}),
                 "end_second": ("FLOAT", {**second, "tooltip": "Where it ends; 0 is the end of the motion."}),
             },
