@@ -39,9 +39,8 @@ class Lost(ServerError):
 
 def server_address(url: str) -> str:
     """`url` with its scheme and without a trailing slash: "127.0.0.1:8188" -> "http://127.0.0.1:8188"."""
-    text = url.strip().rstrip("/")
-    if "://" not in text:
-        text = f"http://{text}"
+    text = url.strip()
+    text = (text if "://" in text else f"http://{text}").rstrip("/")
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -86,13 +86,8 @@ class _Surroundings:
     """Points the host and the loading nodes at the run's folders, and puts everything back afterwards."""
 
     def __init__(self, models: list[Path], out: Path, folders: inputs.InputFolders):
-        self.wanted = {
-            "models": models,
-            "output": out,
-            "input": folders.folders[0],
-            "find": folders.find,
-            "warnings": [],
-        }
+        self.wanted: dict[str, Any] = {"models": models, "output": out, "input": folders.folders[0], "warnings": []}
+        self.wanted["find"] = folders.find
         self.folders = folders
 
     def __enter__(self) -> None:

@@ -128,13 +128,9 @@ class PreviewAudio(SaveAudio):
         return {"required": {"audio": ("AUDIO", {})}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
     def save_flac(
-        self,
-        audio: dict[str, Any],
-        filename_prefix: str = f"{PREVIEWS}/audio",
-        prompt: Any = None,
-        extra_pnginfo: Any = None,
+        self, audio: dict[str, Any], filename_prefix: str = "", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        return super().save_flac(audio, filename_prefix, prompt, extra_pnginfo)
+        return super().save_flac(audio, filename_prefix or f"{PREVIEWS}/audio", prompt, extra_pnginfo)
 
 
 NODES = {

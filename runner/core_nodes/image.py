@@ -122,13 +122,9 @@ class PreviewImage(SaveImage):
         return {"required": {"images": ("IMAGE", {})}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
     def save_images(
-        self,
-        images: torch.Tensor,
-        filename_prefix: str = f"{PREVIEWS}/image",
-        prompt: Any = None,
-        extra_pnginfo: Any = None,
+        self, images: torch.Tensor, filename_prefix: str = "", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        return super().save_images(images, filename_prefix, prompt, extra_pnginfo)
+        return super().save_images(images, filename_prefix or f"{PREVIEWS}/image", prompt, extra_pnginfo)
 
 
 class ImageScale:
