@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..audio.timing import frame_count
+from ..errors import EMO2Error
 from ..types import FRAME_FIELDS, Motion
 from .edit_blend import (
     at_places,
@@ -54,7 +55,7 @@ def change_speed(motion: Motion, left: float = 1.0, right: float = 1.0, ending: 
     """
     speeds = np.array([number("speed_left", left, 0, 100), number("speed_right", right, 0, 100)])
     if ending not in ENDINGS:
-        number("ending", ending, 0, -1)
+        raise EMO2Error("ending", f"one of {', '.join(ENDINGS)}", repr(ending), "Choose one of them.")
     if (speeds == 1).all():
         return motion
     places = np.arange(len(motion))[:, None] * speeds
