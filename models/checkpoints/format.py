@@ -63,7 +63,7 @@ def _what_is(path: Path) -> str:
         return "an empty file"
     if head[:2] == b"PK":
         return "a zip archive (a PyTorch .pth/.pt or .npz file)"
-    if head[:1] == b"\x80":
+    if head[:1] == b"\x80" and head[8:9] != b"{":  # a .safetensors file's eighth byte opens its header
         return "a Python pickle, which is never opened because it can run code"
     if head.lstrip()[:1] in (b"<", b"{"):
         return "a text file (a web page or JSON: was the download complete?)"
