@@ -9,7 +9,7 @@ from emo2.models.video.clips import frame_noise
 from emo2.models.video.conditions import Conditions, Settings
 from emo2.models.video.sampler import Compute, sample_clips, sample_video
 from emo2.models.video.windows import WindowOptions
-from video_run_cases import CONFIG, LATENTS
+from video_run_cases import CONFIG, LATENTS, one_thread  # noqa: F401
 
 QUICK = Settings(seed=1, steps=2, cfg=1.0)
 FRAMES = 15  # two whole clips of 6 and a short one of 3

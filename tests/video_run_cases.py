@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from emo2.models.types import AudioFeatures, Framing, Motion, Reference
 from emo2.models.video.conditions import Conditions
@@ -16,6 +17,15 @@ CONFIG = VideoConfig(
     beta_schedule="linear", zero_terminal_snr=True, timestep_spacing="trailing",
 )  # fmt: skip
 LATENTS = (CONFIG.latent_channels, *CONFIG.latent_size)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Layers this small run faster on one thread, many times so where other processes want the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
