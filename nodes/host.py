@@ -267,7 +267,7 @@ def wrap(module: nn.Module, header: Header) -> ModelHandle:
     where = device()
     halved = header.kind in ("motion", "video") and where.type != "cpu"
     _swap_leaves(module, _stored_dtype(module) if halved else torch.float32)
-    holder = _Holder(module)
+    holder = type(type(module).__name__, (_Holder,), {})(module)  # ComfyUI's log shows the name
     if hasattr(management, "archive_model_dtypes"):
         management.archive_model_dtypes(holder)
     # Looked up now: new versions put another class there when they start.

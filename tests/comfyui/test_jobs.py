@@ -1,0 +1,142 @@
+"""Jobs on a real server: the workflows run to success, cancel works, and errors say which node and what to do."""
+
+import io
+import threading
+
+import av
+import pytest
+from emo2.runner.executor import run_workflow
+from PIL import Image
+
+SHORT = {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.6}
+VIDEO = {"EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
+FRAMES = 15
+
+
+def node_of(prompt, class_id):
+    return next(node_id for node_id, node in prompt.items() if node["class_type"] == class_id)
+
+
+@pytest.fixture(scope="module")
+def avatar_prompt(api):
+    """talking_avatar.json for 0.6 s, with its frames saved as pictures too."""
+    prompt = api("talking_avatar", SHORT | VIDEO)
+    frames = {"images": [node_of(prompt, "EMO2DecodeVideo"), 0], "filename_prefix": "frames/avatar"}
+    return prompt | {"frames": {"class_type": "SaveImage", "inputs": frames}}
+
+
+@pytest.fixture(scope="module")
+def avatar(run, avatar_prompt):
+    return run(avatar_prompt).succeeded()
+
+
+def video_of(server, job, node_id):
+    item = job.outputs()[node_id]["images"][0]
+    assert item["filename"].endswith(".mp4")
+    with av.open(io.BytesIO(server.view(item))) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        return frames, float(film.streams.video[0].average_rate), bool(film.streams.audio)
+
+
+def test_talking_avatar_runs(server, avatar, avatar_prompt):
+    frames, fps, sound = video_of(server, avatar, node_of(avatar_prompt, "SaveVideo"))
+    assert (len(frames), fps, sound) == (FRAMES, 25.0, True)
+    assert len(avatar.outputs()["frames"]["images"]) == FRAMES
+
+
+def test_untrained_weights_are_announced_on_the_node_and_in_the_log(server, avatar, avatar_prompt):
+    told = {warning["node"]: warning["message"] for warning in avatar.data("emo2.warning")}
+    for class_id in ("EMO2LoadMotionModel", "EMO2LoadVideoModel", "EMO2LoadVAE", "EMO2LoadAudioEncoder"):
+        message = told[node_of(avatar_prompt, class_id)]
+        assert "untrained" in message and message in server.log()
+
+
+def test_progress_counts_every_step_and_previews_come_with_the_video(avatar, avatar_prompt):
+    sampler = node_of(avatar_prompt, "EMO2SampleVideo")
+    counts = [(value, most) for node, value, most in avatar.progress() if node == sampler]
+    assert counts[-1] == (2, 2) and avatar.previews >= 2, "one preview a denoising step of the video"
+
+
+def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avatar, avatar_prompt, tmp_path):
+    here = run_workflow(avatar_prompt, out=tmp_path, input_dirs=[server.base / "input"])
+    items = avatar.outputs()["frames"]["images"]
+    assert len(here["frames"]["images"]) == len(items)
+    for mine, theirs in zip(here["frames"]["images"], items):
+        a = Image.open(tmp_path / mine["subfolder"] / mine["filename"]).convert("RGB")
+        b = Image.open(io.BytesIO(server.view(theirs))).convert("RGB")
+        worst = max(abs(x - y) for x, y in zip(a.tobytes(), b.tobytes()))
+        assert a.size == b.size and worst <= 1
+    assert any("untrained" in warning for warning in here.warnings)
+
+
+def test_hand_motion_only_runs(server, run, api):
+    prompt = api("hand_motion_only", SHORT)
+    job = run(prompt).succeeded()
+    films = [node_id for node_id, node in prompt.items() if node["class_type"] == "SaveVideo"]
+    assert len(films) == 3
+    for node_id in films:
+        frames, fps, sound = video_of(server, job, node_id)
+        assert (len(frames), fps, sound) == (10, 16.0, True)
+        assert any(frame.max() > 100 for frame in frames), "the maps are not all black"
+    assert any(path.suffix == ".npz" for path in (server.base / "output" / "motion").iterdir())
+    assert any(path.suffix == ".bvh" for path in (server.base / "output" / "motion").iterdir())
+
+
+def test_cancel_takes_effect_within_one_step_and_the_server_goes_on(server, run, api):
+    prompt = api("talking_avatar", {**SHORT, **VIDEO, "EMO2SampleVideo.steps": 150, "EMO2SampleVideo.seed": 11})
+    sampler = node_of(prompt, "EMO2SampleVideo")
+    at = []
+
+    def stop(job):
+        steps = [value for node, value, _ in job.progress() if node == sampler]
+        if steps and not at:
+            assert server.request("/interrupt", {"prompt_id": job.prompt_id})[0] == 200
+            at.append(steps[-1])
+
+    job = run(prompt, stop)
+    assert job.end == "execution_interrupted" and job.data("execution_interrupted")[0]["node_id"] == sampler
+    reached = [value for node, value, _ in job.progress() if node == sampler][-1]
+    assert reached <= at[0] + 1, f"{reached - at[0]} steps after the request"
+    prompt[sampler]["inputs"]["steps"] = 1
+    run(prompt).succeeded()
+
+
+def test_cancel_reaches_the_hand_motion_too(server, run, api):
+    prompt = api("hand_motion_only", {"EMO2SampleHandMotion.steps": 1000, "EMO2SampleHandMotion.seed": 11})
+    sampler = node_of(prompt, "EMO2SampleHandMotion")
+    sent = threading.Event()
+
+    def stop(job):
+        if not sent.is_set() and any(node == sampler for node, _, _ in job.progress()):
+            sent.set()
+            server.request("/interrupt", {})
+
+    job = run(prompt, stop)
+    assert job.end == "execution_interrupted"
+    assert [value for node, value, _ in job.progress() if node == sampler][-1] < 500
+
+
+def test_a_node_error_names_the_node_and_the_remedy(run, api):
+    prompt = api("hand_motion_only", {**SHORT, "EMO2SampleHandMotion.start_second": 500.0})
+    job = run(prompt)
+    assert job.end == "execution_error"
+    error = job.data("execution_error")[0]
+    assert error["node_type"] == "EMO2SampleHandMotion" and error["exception_type"].endswith("EMO2Error")
+    message = error["exception_message"].strip()
+    assert message.startswith("EMO2 Sample Hand Motion, start_second: expected") and "\n" not in message
+    assert "500" in message and message.endswith("Choose an earlier start.")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "kind"),
+    [
+        ("EMO2SampleHandMotion.steps", 0, "value_smaller_than_min"),
+        ("EMO2LoadMotionModel.model_name", "nowhere.safetensors", "value_not_in_list"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_any_work(server, api, setting, value, kind):
+    prompt = api("hand_motion_only", {setting: value})
+    status, body = server.request("/prompt", {"prompt": prompt})
+    assert status == 400
+    class_id, field = setting.split(".")
+    assert kind in body.decode() and class_id in body.decode() and field in body.decode()
