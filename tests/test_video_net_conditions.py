@@ -157,7 +157,7 @@ def test_confidence_of_each_hand_matters_in_its_own_frame(still, hand):
     poses = [still.encode_maps(maps(), confidence) for confidence in (before, after)]
     assert changed_frames(*(predict(still, pose=pose) for pose in poses)) == [2]
     change = (poses[1] - poses[0])[0, :, 2]
-    expected = -0.6 * still.confidence_embedding.weight[:, hand]
+    expected = -0.6 * still.confidence_embedding.hands.weight[:, hand]
     torch.testing.assert_close(change, expected[:, None, None].expand_as(change), atol=1e-5, rtol=0)
 
 

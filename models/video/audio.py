@@ -28,7 +28,7 @@ class AudioProjection(nn.Module):
         states = F.layer_norm(windows, windows.shape[-1:])
         x = self.proj_out(F.gelu(self.proj_in(states.flatten(-2))))
         places = torch.arange(x.shape[-2], device=x.device)
-        return self.norm(x + self.instants(places))
+        return self.norm(x + self.instants(places).to(x.dtype))
 
 
 class PlainStates(nn.Module):

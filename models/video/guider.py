@@ -21,13 +21,14 @@ class MapGuider(ControlNetConditioningEmbedding):
         return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
 
 
-class ConfidenceEmbedding(nn.Linear):
+class ConfidenceEmbedding(nn.Module):
     """A learned embedding of each hand times the hand's confidence (EMO2 section 3.4); zero at first."""
 
     def __init__(self, config: VideoConfig):
-        super().__init__(2, config.widths[0], bias=False)
-        nn.init.zeros_(self.weight)
+        super().__init__()
+        self.hands = nn.Linear(2, config.widths[0], bias=False)
+        nn.init.zeros_(self.hands.weight)
 
     def forward(self, confidence: torch.Tensor) -> torch.Tensor:
         """confidence: (R, F, 2), left and right, 0..1 -> (R, C0, F, 1, 1), the same at every pixel."""
-        return super().forward(confidence).transpose(1, 2)[..., None, None]
+        return self.hands(confidence).transpose(1, 2)[..., None, None]
