@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .definitions import Definition, Spec, specs
+from .definitions import UPLOADS, Definition, Spec, specs
 
 CONTROLS = {"fixed", "increment", "decrement", "randomize", "increment-wrap"}
 PSEUDO = {None, "", "image", "audio", "video", "upload"}
@@ -50,7 +50,7 @@ def _aligned(saved: list[Any], definition: Definition, is_widget: Any) -> dict[s
     values: dict[str, Any] = {}
     place = 0
     left = sum(is_widget(spec) for spec in specs(definition))  # dynamic choices counted at their defaults
-    required = True
+    required, uploads = True, False
 
     def spare() -> bool:
         return len(saved) - place > max(left, 0)
@@ -60,19 +60,24 @@ def _aligned(saved: list[Any], definition: Definition, is_widget: Any) -> dict[s
             continue
         if required and not spec.required:
             # Upload buttons and players stand behind the required widgets.
-            while spare() and saved[place] in PSEUDO:
+            while uploads and spare() and saved[place] in PSEUDO:
                 place += 1
             required = False
+        uploads = uploads or any(spec.options.get(name) for name in UPLOADS)
+        while spare() and _foreign(saved[place], spec):
+            place += 1
         value = saved[place] if place < len(saved) else None
         values[spec.name] = spec.default if value is None else value
         place, left = place + 1, left - 1
-        if (
-            place < len(saved)
-            and isinstance(saved[place], str)
-            and saved[place] in CONTROLS
-            and (_controlled(spec) or spare())
-        ):
+        if place < len(saved) and isinstance(saved[place], str) and saved[place] in CONTROLS and _controlled(spec):
             place += 1
             if spec.kind == "COMBO" and spare() and isinstance(saved[place], str):
                 place += 1  # the filter that a controlled choice has
     return values
+
+
+def _foreign(value: Any, spec: Spec) -> bool:
+    """Whether a value belongs to a control widget that this version of the node no longer has."""
+    if not isinstance(value, str) or value not in CONTROLS:
+        return False
+    return spec.kind in ("INT", "FLOAT", "BOOLEAN") or (spec.choices is not None and value not in spec.choices)

@@ -154,7 +154,8 @@ def test_kill_9_loses_and_repeats_nothing(any_server, flow, tmp_path, killed_whe
     assert sorted(prefixes(server)) == [str(i) for i in range(5)], "every job exactly once"
     assert len(done.files) == 5 and all(p.is_file() for p in done.files)
     assert set(state_of(state).values()) == {"done"}
-    assert not [p for p in out.rglob("*") if p.suffix == ".part"]
+    shown = [p for p in out.rglob("*.png") if not p.name.startswith(".")]
+    assert len(shown) == 5 and all(json.loads(p.read_bytes()) for p in shown), "whole, and none twice"
 
 
 def test_killed_between_writing_down_and_sending(server, flow, tmp_path):
