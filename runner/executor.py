@@ -79,6 +79,8 @@ def prepare(
     problems = validate(prompt, order, definitions)
     if problems:
         raise WorkflowError(problems)
+    # Files are opened first: a damaged one is said at once, not after minutes of sampling.
+    order.sort(key=lambda node_id: bool(feeds(prompt[node_id])))
     return prompt, order, definitions
 
 
