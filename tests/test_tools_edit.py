@@ -8,10 +8,11 @@ from emo2.models.hands.quaternions import angle
 from emo2.models.motion import edit
 from emo2.models.pose.body import ELBOWS, WRISTS
 from emo2.models.types import FRAME_FIELDS, Framing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_cases import gestures
 
+HANDS = load_hands()
 SEEDS = st.integers(0, 10_000)
 COUNTS = st.integers(2, 40)
 
@@ -36,11 +37,12 @@ def test_mirroring_twice_gives_the_original(seed, count):
     assert close(back, motion, 1e-6) and back.framing.neck == pytest.approx(motion.framing.neck)
 
 
+@settings(max_examples=8)
 @given(SEEDS)
 def test_a_mirrored_motion_is_the_mirror_image_in_the_picture(seed):
     motion = gestures(seed, 4)
     mirrored = edit.mirror(motion)
-    pictures = [m.framing.project(load_hands().pose(m.rotations, m.wrists())[1]) for m in (motion, mirrored)]
+    pictures = [m.framing.project(HANDS.pose(m.rotations, m.wrists())[1]) for m in (motion, mirrored)]
     expected = pictures[0][:, ::-1] * [-1, 1] + [1, 0]
     assert np.allclose(pictures[1], expected, atol=1e-6)
     assert np.allclose(mirrored.keypoints[:, 4], motion.keypoints[:, 7] * [-1, 1] + [1, 0], atol=1e-6)

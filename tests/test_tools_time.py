@@ -204,7 +204,7 @@ def test_impossible_times_are_named(start, end, name):
                 lambda: edit.offset(motion, start, end), lambda: edit.retime(motion, start, end, 1.0)):  # fmt: skip
         with pytest.raises(EMO2Error) as caught:
             act()
-        assert (caught.value.input == name and "2.000" in str(caught.value)) or math.isnan(start + end) or start < 0
+        assert caught.value.input == name and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("act, name", [

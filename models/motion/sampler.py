@@ -59,7 +59,7 @@ def sample_motion(
     device = torch.device(device) if device is not None else model.mean.device
     spans = list(windows(plan.count, model.config.window, model.config.carried))
     total, done = len(spans) * int(steps), 0
-    result = np.zeros((plan.count, vector.SIZE))
+    result = np.zeros((plan.count, vector.SIZE), np.float32)
     mean, std = (b.detach().cpu().double().numpy() for b in (model.mean, model.std))
 
     def tick() -> None:
@@ -137,7 +137,7 @@ def _sample_window(
     clean = (torch.arange(frames, device=device) < span.carried).expand(batch, -1)
     like = torch.empty((batch, frames, vector.SIZE), dtype=dtype, device=device)
     prepared = model.prepare(like, conditions, clean)
-    hidden = torch.as_tensor(plan.shown[span.start : span.stop], device=device)
+    hidden = torch.as_tensor(plan.shown(span.start, span.stop), device=device)
     keep = None if bool(hidden.all()) else hidden
     schedule = noise_schedule(model.config, scheduler, steps)
     for timestep in schedule.timesteps:
@@ -164,18 +164,23 @@ class Plan:
     offset: np.ndarray | None
     image: Tensor | None
 
-    @property
-    def shown(self) -> np.ndarray:
-        """(count, 170) bool, False at the numbers of hidden hands."""
-        hands = np.repeat(self.mask, vector.HAND_SIZE, axis=1)
+    def shown(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 170) bool, False at the numbers of hidden hands."""
+        hands = np.repeat(self.mask[start:stop], vector.HAND_SIZE, axis=1)
         return np.pad(hands, ((0, 0), (0, vector.SIZE - hands.shape[1])), constant_values=True)
 
     def conditions(self, audio: AudioFeatures, fps: float, first: int, frames: int, device: torch.device) -> Conditions:
         """A batch of one for the plan's frames first..first+frames-1; only their audio is read."""
         put = lambda value, dtype: torch.as_tensor(value, dtype=dtype)[None].to(device)
         span = slice(first, first + frames)
+        heard = audio.at_frames(fps, self.start + first, frames)[:, 0]
+        if not np.isfinite(heard).all():
+            second = (self.start + first) / fps
+            raise EMO2Error(
+                "audio", "finite features", f"NaN or infinity after {second:.1f} s", "Encode the audio again."
+            )
         return Conditions(
-            audio=put(audio.at_frames(fps, self.start + first, frames)[:, 0], torch.float32),
+            audio=put(heard, torch.float32),
             style=put(self.style, torch.long),
             speed=put(self.speed, torch.float32),
             mask=put(self.mask[span], torch.bool),
