@@ -34,6 +34,12 @@ def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
     return motion, hands
 
 
+def sheet_of(flow: Flow, title: str, images: tuple[Node, str], fps: tuple[Node, str]) -> list[Node]:
+    """A few of many pictures, side by side: one preview however long the voice is."""
+    sheet = flow.add("EMO2ContactSheet", images=images, fps=fps)
+    return [sheet, flow.add("PreviewImage", title=title, images=sheet["sheet"])]
+
+
 def talking_avatar() -> Flow:
     flow = Flow()
     picture, framing, voice, _, features = inputs(flow)
@@ -41,13 +47,17 @@ def talking_avatar() -> Flow:
 
     curve = flow.add("EMO2MotionPicture", motion=motion["motion"], audio=voice["AUDIO"], audio_features=features["audio_features"])
     curve_shown = flow.add("PreviewImage", title="Motion over time", images=curve["image"])
-    overlay = flow.add("EMO2PreviewMotion", motion=motion["motion"], image=picture["IMAGE"], hands=hands["hands"])
-    overlay_shown = flow.add("PreviewImage", title="Motion over the picture", images=overlay["images"])
+    overlay = flow.add(
+        "EMO2PreviewMotion", motion=motion["motion"], image=picture["IMAGE"], hands=hands["hands"], every_nth=3
+    )
     mano = flow.add("EMO2RenderManoMaps", motion=motion["motion"], hands=hands["hands"])
-    mano_shown = flow.add("PreviewImage", title="MANO maps", images=mano["mano_maps"])
     points = flow.add("EMO2RenderKeypointMaps", motion=motion["motion"])
-    points_shown = flow.add("PreviewImage", title="Keypoint maps", images=points["keypoint_maps"])
-    flow.stage("Look", "look", LOOK, [[curve, curve_shown, overlay, overlay_shown], [mano, mano_shown, points, points_shown]])
+    shown = [
+        sheet_of(flow, "Motion over the picture", overlay["images"], overlay["fps"]),
+        sheet_of(flow, "MANO maps", mano["mano_maps"], motion["fps"]),
+        sheet_of(flow, "Keypoint maps", points["keypoint_maps"], motion["fps"]),
+    ]
+    flow.stage("Look", "look", LOOK, [[curve, curve_shown, overlay, *shown[0]], [mano, *shown[1], points, *shown[2]]])
 
     model = flow.add("EMO2LoadVideoModel")
     vae = flow.add("EMO2LoadVAE")
