@@ -83,8 +83,8 @@ def test_chunks_hardly_matter(encoder, chunk_seconds):
     difference = np.abs(whole - pieces)
     # What enters the first layer is the same to float16 rounding: convolutions, and positions within the context.
     assert difference[:, 0].max() < 4e-3
-    # Above it, attention sees 2 s to either side instead of all: measured 0.15 at most, for states of size 1, with random
-    # weights that attend to everything alike.
+    # Above it, attention sees 2 s to either side instead of all: measured 0.15 at most for states of size 1, with
+    # random weights, which attend to everything alike.
     assert difference.max() < 0.25 and difference.mean() < 0.03
     # Off by one state anywhere would be seen: neighbours differ far more.
     steps = np.abs(np.diff(whole[:, -1], axis=0)).mean(1)

@@ -25,7 +25,7 @@ def syllables(seconds=6.0):
 def test_one_value_a_step_between_0_and_1(samples):
     values = loudness(noise(samples / RATE))
     assert values.shape == (math.ceil(samples / 320),) and values.dtype == np.float32
-    assert 0 <= values.min() and values.max() <= 1
+    assert values.min() >= 0 and values.max() <= 1
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-7])

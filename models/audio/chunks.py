@@ -76,17 +76,14 @@ def encode(
 
     with torch.inference_mode(), ExitStack() as stack:
         if encoder.group_norm:
-            sums = None
+            sums, length = torch.zeros((), dtype=torch.float64), 0
             for first, last, _, _ in chunks:
                 block = _first_convolution(encoder, piece(first, last), last == count)
-                part = torch.stack(
-                    [block.sum(-1), block.square().sum(-1), torch.full_like(block[:, 0], block.shape[-1])]
-                )
-                sums = part if sums is None else sums + part
+                sums = sums + torch.stack([block.sum(-1), block.square().sum(-1)]).to("cpu", torch.float64)
+                length += block.shape[-1]
                 step()
-            assert sums is not None
-            centre = sums[0] / sums[2]
-            stack.enter_context(encoder.fixed_statistics(centre, (sums[1] / sums[2] - centre.square()).clamp(min=0)))
+            centre, square = sums / length
+            stack.enter_context(encoder.fixed_statistics(centre, (square - centre.square()).clamp(min=0)))
         writer = stack.enter_context(SpoolWriter(spool, (count, encoder.states, encoder.width), np.dtype(np.float16)))
         for first, last, begin, end in chunks:
             states = encoder(piece(begin, end))[0, first - begin : last - begin].float()
@@ -120,11 +117,12 @@ def _level(waveform: np.ndarray) -> tuple[float, float]:
 
 
 def _first_convolution(encoder: VoiceEncoder, piece: torch.Tensor, last: bool) -> torch.Tensor:
-    """(C, n) float64 outputs of the first convolution that belong to these states and, but for the last, to no others.
+    """(C, n) outputs of the first convolution that belong to these states and, but for the last, to no others.
 
     State n + 1 starts 320 samples, that is 64 outputs, after state n; the tail beyond them overlaps the next chunk.
     """
-    block = encoder.first_convolution(piece)[0].double()
+    # Apple's GPUs have no float64; what is added up over chunks is float64 in any case.
+    block = encoder.first_convolution(piece)[0].to(torch.float32 if piece.device.type == "mps" else torch.float64)
     stride = encoder.network.config.conv_stride[0]
     own = (piece.shape[-1] - encoder.field) // STEP + 1
     return block if last else block[:, : own * STEP // stride]
