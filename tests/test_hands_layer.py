@@ -163,3 +163,18 @@ def test_joint_tree():
     assert len(PARENTS) == 16 and sorted(sum(FINGER_JOINTS.values(), ())) == list(range(1, 16))
     for chain in FINGER_JOINTS.values():
         assert [PARENTS[j] for j in chain] == [0, *chain[:2]]
+
+
+@pytest.mark.shared
+def test_real_captured_fingers_bend_to_the_palm(neutral, shared):
+    """45 s of a real speaker in SMPL-X's axes: our hands take them as they are, and curl the natural way."""
+    with np.load(shared / "data" / "motion" / "smplx_speaker_45s.npz") as capture:
+        poses = capture["poses"][::15]
+    rotations = np.tile(Q.IDENTITY, (len(poses), 2, 16, 1))
+    for hand, columns in ((rest.LEFT, slice(75, 120)), (rest.RIGHT, slice(120, 165))):
+        rotations[:, hand, 1:] = Q.from_axis_angle(poses[:, columns].reshape(-1, 15, 3))
+    _, joints = neutral.pose(rotations, np.zeros((len(poses), 2, 3)))
+    _, flat = neutral.pose(np.tile(Q.IDENTITY, (1, 2, 16, 1)), np.zeros((1, 2, 3)))
+    moved = joints[:, :, [8, 12, 16, 20]] - flat[:, :, [8, 12, 16, 20]]
+    to_the_palm = np.einsum("fhtc,hc->fht", moved, rest.PALM)
+    assert (to_the_palm > 0).mean() > 0.9

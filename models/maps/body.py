@@ -13,7 +13,7 @@ ARMS = {0: (5, 6, 7), 1: (2, 3, 4)}
 
 
 def to_pixels(motion: Motion, points: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Points (..., 2) normalised to the motion's picture, in pixels of that picture fitted to `size` (None: as it is)."""
+    """Points (..., 2) normalised to the motion's picture, in its pixels when fitted to `size` (None: as it is)."""
     have = motion.framing.size
     scale, left, top = cover_box(have, size or have)
     return np.asarray(points, np.float64) * np.array(have[::-1]) * scale - np.array([left, top])

@@ -26,7 +26,7 @@ def keypoint_maps(
     """Maps (F, H, W, 3) uint8 of frames start..start+count-1, black where there is nothing.
 
     size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are
-    known, a joint when it is known itself; hands are the MANO maps' business. Anti-aliased, sizes follow the shoulder width.
+    known, a joint when it is known itself; hands are the MANO maps' business. Anti-aliased; sizes follow the shoulders.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)

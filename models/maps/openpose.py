@@ -90,7 +90,7 @@ def _draw_body(picture: np.ndarray, place: np.ndarray, known: np.ndarray, stick:
             middle, along = (place[a] + place[b]) / 2, place[b] - place[a]
             half = int(np.hypot(*along) / 2), max(1, round(stick))
             angle = int(np.degrees(np.arctan2(along[1], along[0])))
-            ellipse = cv2.ellipse2Poly(_pixel(middle), half, angle, 0, 360, 1)
+            ellipse = np.asarray(cv2.ellipse2Poly(_pixel(middle), half, angle, 0, 360, 1))
             cv2.fillConvexPoly(picture, ellipse, tuple(int(c * 0.6) for c in colour))
     for point, ok, colour in zip(place, known, COLOURS):
         if ok:
