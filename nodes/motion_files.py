@@ -182,12 +182,15 @@ class ExportBVH:
 
 
 def motion_files() -> list[str]:
-    """Names of the motion files in the input folder, then those in the output folder, marked."""
+    """Names of the motion files in the input folder, then those in the output folder, marked; one folder deep.
+
+    The page asks for this list each time it loads, and output folders grow large: deeper ones are not searched.
+    """
     names = []
     for folder, mark in ((host.input_directory(), ""), (host.output_directory(), OUTPUT)):
         if folder.is_dir():
-            found = (path.relative_to(folder).as_posix() for path in folder.rglob("*.npz") if path.is_file())
-            names += sorted(name + mark for name in found)[:LISTED]
+            found = [path for depth in ("*.npz", "*/*.npz") for path in folder.glob(depth) if path.is_file()]
+            names += sorted(path.relative_to(folder).as_posix() + mark for path in found)[:LISTED]
     return names
 
 

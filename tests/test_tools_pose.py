@@ -203,3 +203,28 @@ def test_what_cannot_be_read_says_why(value, said):
 def test_a_person_that_is_not_there():
     with pytest.raises(EMO2Error, match="person"):
         from_pose_keypoint(frames(), 25.0, person=1)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["01", "02", "good"])
+def test_real_keypoints_become_hands_that_lie_on_them(shared, name):
+    """The first estimate; fitting by optimisation has stricter aims."""
+    with np.load(shared / "data" / "pose" / f"echomimic_v2_{name}.npz") as arrays:
+        data = {key: arrays[key][:100] for key in arrays.files}
+    flat = lambda p, s: np.concatenate([p * 768, s[..., None]], -1).reshape(len(p), -1).tolist()  # noqa: E731
+    parts = {"pose_keypoints_2d": flat(data["body"], data["body_score"]),
+             "face_keypoints_2d": flat(data["face"], data["face_score"]),
+             "hand_left_keypoints_2d": flat(data["hands"][:, 0], data["hands_score"][:, 0]),
+             "hand_right_keypoints_2d": flat(data["hands"][:, 1], data["hands_score"][:, 1])}  # fmt: skip
+    source = [
+        {"canvas_width": 768, "canvas_height": 768, "people": [{k: v[i] for k, v in parts.items()}]} for i in range(100)
+    ]
+    motion = from_pose_keypoint(source, 25.0, None, HANDS)
+    assert 0.3 < motion.framing.shoulder_width < 0.5 and motion.visible.mean() > 0.9
+    joints = motion.framing.project(HANDS.pose(motion.rotations, motion.wrists())[1])
+    known = data["hands_score"] >= 0.3
+    size = np.linalg.norm(np.ptp(data["hands"], axis=2), axis=-1)
+    missed = (np.linalg.norm(joints - data["hands"], axis=-1) * known).sum(-1) / known.sum(-1).clip(1) / size
+    assert np.median(missed[motion.visible]) < 0.1
+    jumps = np.degrees(angle(motion.rotations[1:, :, 0].astype(float), motion.rotations[:-1, :, 0].astype(float)))
+    assert np.percentile(jumps, 99) < 30
