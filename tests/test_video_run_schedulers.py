@@ -75,7 +75,8 @@ def test_steps_out_of_range(steps):
 
 @pytest.mark.parametrize(
     "values, name",
-    [({"scheduler": "plms"}, "scheduler"), ({"steps": 0}, "steps"), ({"cfg": -1.0}, "cfg"), ({"cfg": float("nan")}, "cfg"),
+    [({"scheduler": "plms"}, "scheduler"), ({"steps": 0}, "steps"), ({"cfg": -1.0}, "cfg"),
+     ({"cfg": float("nan")}, "cfg"),
      ({"reference_strength": -0.1}, "reference_strength"), ({"audio_strength": -1}, "audio_strength"),
      ({"pose_strength": float("inf")}, "pose_strength")],
 )  # fmt: skip

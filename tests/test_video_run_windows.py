@@ -1,5 +1,6 @@
 """Clips, windows and ranges on the numbers: what is carried, what is new, and every boundary."""
 
+import itertools
 import math
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_windows_cover_every_frame_at_every_step(count, windows, step):
 @given(lengths, options, st.integers(0, 60))
 def test_neighbouring_windows_share_at_least_the_overlap(count, windows, step):
     found = context_windows(count, windows, step)
-    for one, other in zip(found, found[1:]):
+    for one, other in itertools.pairwise(found):
         assert len(set(one.tolist()) & set(other.tolist())) >= windows.overlap
 
 
@@ -146,7 +147,7 @@ def test_ranges_tile_the_video(total, fps, data):
     one, other = sorted(data.draw(st.tuples(*[st.floats(0.001, total / fps)] * 2)))
     edges = [0.0, one, other, 0.0]
     frames = []
-    for first, last in zip(edges, edges[1:]):
+    for first, last in itertools.pairwise(edges):
         try:
             start, count = frame_range(total, fps, first, last)
         except EMO2Error:

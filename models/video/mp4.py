@@ -97,7 +97,7 @@ def join(segments: Sequence[Path], path: Path, fps: float | Fraction, sound: Sou
         video.time_base = 1 / rate
         voice = _audio_stream(container, sound) if sound is not None else None
         count, delay = 0, None
-        clock = _Interleaver(container, voice, sound)
+        clock = Interleaver(container, voice, sound)
         for segment in segments:
             with av.open(str(segment)) as source:
                 stream = source.streams.video[0]
@@ -119,7 +119,7 @@ def join(segments: Sequence[Path], path: Path, fps: float | Fraction, sound: Sou
     return count
 
 
-class _Interleaver:
+class Interleaver:
     """Feeds the sound into the container as far as the pictures have come."""
 
     def __init__(self, container: Any, stream: Any, sound: Sound | None):

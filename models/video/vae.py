@@ -74,7 +74,8 @@ def encode(
     parts = []
     for block in pixels.split(chunk):
         check()
-        signal = (block[..., :3].float().movedim(-1, 1) * 2 - 1).to(device)
+        # Layers round otherwise for another memory layout: with one layout, equal pictures have equal latents.
+        signal = (block[..., :3].float().movedim(-1, 1).contiguous() * 2 - 1).to(device)
         parts.append(module.encode(signal).latent_dist.mode().float().cpu())
     return torch.cat(parts)
 
@@ -91,6 +92,6 @@ def decode(
     parts = []
     for block in latents.split(chunk):
         check()
-        signal = module.decode(block.float().to(device)).sample
+        signal = module.decode(block.float().contiguous().to(device)).sample
         parts.append(((signal.float() + 1) / 2).clamp(0, 1).movedim(1, -1).cpu())
     return torch.cat(parts)
