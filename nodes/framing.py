@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from ..models.errors import EMO2Error
-from ..models.pose.overlay import draw_framing, one_picture
+from ..models.pose.overlay import covered, draw_framing, one_picture
 from ..models.types import Framing
 from .registry import node
+
+LARGEST_PREVIEW = 1536
 
 
 @node("EMO2SetFraming", "EMO2 Set Framing", "EMO2/pose")
@@ -23,7 +25,7 @@ class SetFraming:
     RETURN_NAMES = ("framing", "preview")
     OUTPUT_TOOLTIPS = (
         "Where the person is; for the motion, video and reference nodes.",
-        "The picture with neck, shoulders, resting skeleton, the reach of both arms and where the hands rest.",
+        "The picture (at most 1536 pixels) with neck, shoulders, skeleton, both arms' reach and resting hands.",
     )
     FUNCTION = "frame"
 
@@ -50,5 +52,8 @@ class SetFraming:
         except EMO2Error as error:
             names = {"framing.neck": "neck_x and neck_y", "framing.shoulder_width": "shoulder_width"}
             raise error.at(input=names.get(error.input)) from error
-        preview = draw_framing(picture, framing).astype(np.float32) / 255
+        # A large photograph is shown smaller; the framing keeps its true size.
+        scale = min(LARGEST_PREVIEW / max(framing.size), 1.0)
+        size = (max(round(framing.size[0] * scale), 1), max(round(framing.size[1] * scale), 1))
+        preview = draw_framing(covered(picture, size), framing).astype(np.float32) / 255
         return framing, torch.from_numpy(preview)[None]

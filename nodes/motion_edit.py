@@ -145,18 +145,18 @@ class HandConfidence(Edit):
                 "curve_left": ("STRING", {"default": "", "tooltip": curve.format("it") + " For the left hand."}),
                 "curve_right": ("STRING", {"default": "", "tooltip": curve.format("it") + " For the right hand."}),
                 "loudness_amount": ("FLOAT", {**value, "default": 0.0,
-                    "tooltip": "With audio connected: 0 ignores it, 1 multiplies the confidence by the loudness."}),
+                    "tooltip": "With audio_features connected: 0 ignores it, 1 multiplies the confidence by the loudness."}),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "Mean brightness of each frame's mask multiplies the confidence of both "
                                              "hands; one mask for all frames, or one for each."}),
-                "audio": ("EMO2_AUDIO", {"tooltip": "The voice, for loudness_amount; from EMO2 Encode Audio."}),
+                "audio_features": ("EMO2_AUDIO", {"tooltip": "The voice, for loudness_amount; from EMO2 Encode Audio."}),
             },
         }  # fmt: skip
 
     def edit(
         self, motion: Motion, confidence_left: float, confidence_right: float, curve_left: str, curve_right: str,
-        loudness_amount: float, mask: torch.Tensor | None = None, audio: AudioFeatures | None = None,
+        loudness_amount: float, mask: torch.Tensor | None = None, audio_features: AudioFeatures | None = None,
     ) -> tuple[Motion]:  # fmt: skip
         count, factor = len(motion), np.ones(len(motion))
         if mask is not None:
@@ -165,11 +165,11 @@ class HandConfidence(Edit):
                 given = f"{len(means)} masks"
                 raise EMO2Error("mask", f"1 mask or {count}, one a frame", given, "Repeat or cut the masks.")
             factor = factor * np.clip(means, 0, 1)
-        if audio is not None:
-            factor = factor * (1 - loudness_amount + loudness_amount * audio.loudness_at(motion.fps, 0, count))
+        if audio_features is not None:
+            factor = factor * (1 - loudness_amount + loudness_amount * audio_features.loudness_at(motion.fps, 0, count))
         elif loudness_amount > 0:
             raise EMO2Error(
-                "audio",
+                "audio_features",
                 "a voice, as loudness_amount is above 0",
                 "nothing",
                 "Connect EMO2 Encode Audio, or set it to 0.",

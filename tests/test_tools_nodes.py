@@ -112,9 +112,9 @@ def test_confidence_follows_curve_mask_and_loudness():
     mask = torch.tensor([0.0, 0.5, 1.0, 1.0])[:, None, None].expand(4, 6, 6)
     (result,) = call("EMO2HandConfidence", motion=motion, curve_left="0:0.5", confidence_right=1.0, mask=mask)
     assert np.allclose(result.confidence, [[0, 0], [0.25, 0.5], [0.5, 1], [0.5, 1]])
-    (result,) = call("EMO2HandConfidence", motion=motion, loudness_amount=0.5, audio=audio)
+    (result,) = call("EMO2HandConfidence", motion=motion, loudness_amount=0.5, audio_features=audio)
     assert np.allclose(result.confidence, 0.625)
-    for given, name in (({"loudness_amount": 0.5}, "audio"), ({"mask": torch.zeros(3, 2, 2)}, "mask"),
+    for given, name in (({"loudness_amount": 0.5}, "audio_features"), ({"mask": torch.zeros(3, 2, 2)}, "mask"),
                         ({"curve_right": "0:2"}, "curve_right")):  # fmt: skip
         with pytest.raises(EMO2Error, match=f"EMO2 Hand Confidence, {name}"):
             call("EMO2HandConfidence", motion=motion, **given)
@@ -138,6 +138,8 @@ def test_framing_by_hand_is_shown_and_used():
     framing, preview = call("EMO2SetFraming", image=image, neck_x=0.4, neck_y=0.5, shoulder_width=0.3)
     assert framing == Framing((0.4, 0.5), 0.3, (60, 40)) and preview.shape == image.shape
     assert preview.dtype == torch.float32 and preview.min() >= 0 and preview.max() <= 1
+    large, shown = call("EMO2SetFraming", image=torch.zeros(1, 6000, 8000, 1))
+    assert large.size == (6000, 8000) and shown.shape == (1, 1152, 1536, 3)
     (moved,) = call("EMO2ApplyFraming", motion=gestures(0, 3), framing=framing)
     assert moved.framing == framing
     with pytest.raises(EMO2Error, match="EMO2 Set Framing, image"):

@@ -211,7 +211,7 @@ def test_real_keypoints_become_hands_that_lie_on_them(shared, name):
     """The first estimate; fitting by optimisation has stricter aims."""
     with np.load(shared / "data" / "pose" / f"echomimic_v2_{name}.npz") as arrays:
         data = {key: arrays[key][:100] for key in arrays.files}
-    flat = lambda p, s: np.concatenate([p * 768, s[..., None]], -1).reshape(len(p), -1).tolist()  # noqa: E731
+    flat = lambda p, s: np.concatenate([p * 768, s[..., None]], -1).reshape(len(p), -1).tolist()
     parts = {"pose_keypoints_2d": flat(data["body"], data["body_score"]),
              "face_keypoints_2d": flat(data["face"], data["face_score"]),
              "hand_left_keypoints_2d": flat(data["hands"][:, 0], data["hands_score"][:, 0]),

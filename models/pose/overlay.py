@@ -160,7 +160,7 @@ class Lines:
     """Anti-aliased lines with a dark halo, readable on any picture; widths in units of the picture's size."""
 
     def __init__(self, picture: np.ndarray):
-        self.picture = picture.astype(np.float64)
+        self.picture = picture.astype(np.float32)
         self.unit = max(min(picture.shape[:2]) / 512, 0.5)
 
     def _paint(self, draw: Any, colour: tuple[int, ...], width: float, opacity: float) -> None:
@@ -171,7 +171,7 @@ class Lines:
             if w and h:
                 part = self.picture[y : y + h, x : x + w]
                 alpha = mask[y : y + h, x : x + w, None] / 255 * share
-                part += (np.array(paint, np.float64) - part) * alpha
+                part += (np.array(paint, np.float32) - part) * alpha.astype(np.float32)
 
     def line(self, a: np.ndarray, b: np.ndarray, colour: tuple[int, ...], width: float, opacity: float = 1.0) -> None:
         ends = _fixed(a), _fixed(b)
