@@ -177,7 +177,7 @@ class Plan:
         if not np.isfinite(heard).all():
             second = (self.start + first) / fps
             raise EMO2Error(
-                "audio", "finite features", f"NaN or infinity after {second:.1f} s", "Encode the audio again."
+                "audio_features", "finite features", f"NaN or infinity after {second:.1f} s", "Encode the audio again."
             )
         return Conditions(
             audio=put(heard, torch.float32),
@@ -206,7 +206,7 @@ def _plan(
 
     if (audio.layers, audio.width) != (config.audio_layers, config.audio_width):
         raise EMO2Error(
-            "audio",
+            "audio_features",
             f"{config.audio_layers} hidden states of {config.audio_width} numbers, as this model was made for",
             f"{audio.layers} of {audio.width}" + (f" from {audio.encoder}" if audio.encoder else ""),
             "Encode the audio with the encoder that belongs to this motion model.",
