@@ -1,0 +1,133 @@
+"""The page in a real browser: both workflows open whole, and warnings stand on the node without being saved."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "tests" / "artifacts"
+WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+READY = """() => window.app?.graph && window.app.extensionManager && window.LiteGraph
+    && LiteGraph.registered_node_types['EMO2SampleVideo'] !== undefined
+    && LiteGraph.registered_node_types['SaveVideo'] !== undefined"""
+NODES = """() => app.graph._nodes.map((n) => ({
+    id: n.id, type: n.type, broken: !!n.has_errors || LiteGraph.registered_node_types[n.type] === undefined,
+    values: n.serialize().widgets_values ?? null, widgets: (n.widgets ?? []).map((w) => w.name)}))"""
+START = """() => { window.emo2Over = new Promise((done) => {
+    for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+        app.api.addEventListener(kind, ({ detail }) => done([kind, JSON.stringify(detail).slice(0, 2000)]));
+    app.queuePrompt(0, 1); }); }"""
+LEGIBLE = """async () => { for (const [name, value] of [
+    ['LiteGraph.Canvas.MinFontSizeForLOD', 0], ['LiteGraph.Canvas.LowQualityRenderingZoomThreshold', 0.1]])
+    await app.extensionManager.setting.set(name, value); }"""
+SHORTEN = """(values) => { for (const node of app.graph._nodes) for (const widget of node.widgets ?? []) {
+    const value = values[`${node.type}.${widget.name}`];
+    if (value !== undefined) { widget.value = value; widget.callback?.(value); } } }"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser, server):
+    """ComfyUI's page, loaded once; `page.complaints` holds every error that the console showed."""
+    page = browser.new_page(viewport={"width": 1800, "height": 1000})
+    page.complaints = []
+    page.on(
+        "console",
+        lambda m: page.complaints.append(f"{m.text} {m.location.get('url', '')}") if m.type == "error" else None,
+    )
+    page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error.message} {error.stack}"))
+    page.goto(server.url)
+    page.wait_for_function(READY, timeout=120_000)
+    page.wait_for_function("() => document.querySelector('[data-testid=queue-button]') !== null", timeout=60_000)
+    page.evaluate(LEGIBLE)
+    return page
+
+
+def from_the_pack(complaints):
+    return [line for line in complaints if "emo2" in line.lower() or line.startswith("uncaught")]
+
+
+def opened(page, name):
+    """Open a template as the page does; the nodes on the canvas."""
+    workflow = json.loads((ROOT / "workflows" / f"{name}.json").read_text())
+    page.evaluate("async (w) => { await app.loadGraphData(w, true, true, w.id); }", workflow)
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    page.wait_for_function("(n) => app.graph._nodes.length === n", arg=len(workflow["nodes"]), timeout=30_000)
+    return workflow, page.evaluate(NODES)
+
+
+def shot(page, name):
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.screenshot(path=ARTIFACTS / f"page_{name}.png")
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_opens_whole(page, name):
+    workflow, nodes = opened(page, name)
+    shot(page, name)
+    assert not [node["type"] for node in nodes if node["broken"]], "red nodes"
+    assert {node["type"] for node in nodes} == {node["type"] for node in workflow["nodes"]}
+    assert page.get_by_text("missing", exact=False).and_(page.locator("[role=dialog] *")).count() == 0
+    assert not from_the_pack(page.complaints)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_the_page_sends_what_the_api_form_says(page, name):
+    opened(page, name)
+    sent = page.evaluate("async () => (await app.graphToPrompt()).output")
+    saved = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
+    assert set(sent) == set(saved)
+    for node_id, node in saved.items():
+        assert sent[node_id]["class_type"] == node["class_type"]
+        extra = {"image": "image", "audio": "audioUI"}  # what upload buttons and players add
+        theirs = {k: v for k, v in sent[node_id]["inputs"].items() if k in node["inputs"] or k not in extra.values()}
+        own = json.loads(json.dumps(node["inputs"]))
+        assert {k: theirs.get(k) for k in own} == own, f"{node_id} {node['class_type']}"
+        if node["class_type"].startswith("EMO2"):
+            assert set(theirs) == set(own), f"{node_id} {node['class_type']}"
+
+
+def test_warnings_stand_on_the_node_and_are_not_saved(page, server):
+    server.request("/free", {"unload_models": True, "free_memory": True})  # or the loaders are cached and say nothing
+    opened(page, "hand_motion_only")
+    page.evaluate(SHORTEN, {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.4})
+    before = {node["id"]: node["values"] for node in page.evaluate(NODES)}
+    page.evaluate(START)
+    toast = page.locator(".p-toast-message, .p-toast-detail").filter(has_text="untrained")
+    toast.first.wait_for(timeout=60_000)
+    kind, detail = page.evaluate("() => window.emo2Over")
+    assert kind == "execution_success", detail
+    page.wait_for_function(
+        "() => app.graph._nodes.some((n) => n.widgets?.some((w) => w.name === 'emo2_warning'))", timeout=10_000
+    )
+    page.evaluate(
+        """() => { const node = app.graph._nodes.find((n) => n.type === 'EMO2LoadMotionModel');
+            app.canvas.ds.scale = 1; app.canvas.centerOnNode(node); app.canvas.setDirty(true, true); }"""
+    )
+    shot(page, "warning")
+    nodes = page.evaluate(NODES)
+    warned = {node["type"] for node in nodes if "emo2_warning" in node["widgets"]}
+    assert {"EMO2LoadMotionModel", "EMO2LoadAudioEncoder"} <= warned
+    text = page.evaluate(
+        """() => app.graph._nodes.find((n) => n.type === 'EMO2LoadMotionModel')
+            .widgets.find((w) => w.name === 'emo2_warning').value"""
+    )
+    assert "untrained" in text
+    assert {node["id"]: node["values"] for node in nodes} == before, "the warning went into the saved workflow"
+    sent = page.evaluate("async () => (await app.graphToPrompt()).output")
+    assert not any("emo2_warning" in node["inputs"] for node in sent.values())
+    assert not from_the_pack(page.complaints)
