@@ -145,12 +145,13 @@ class HandConfidence(Edit):
                 "curve_left": ("STRING", {"default": "", "tooltip": curve.format("it") + " For the left hand."}),
                 "curve_right": ("STRING", {"default": "", "tooltip": curve.format("it") + " For the right hand."}),
                 "loudness_amount": ("FLOAT", {**value, "default": 0.0,
-                    "tooltip": "With audio_features connected: 0 ignores it, 1 multiplies the confidence by the loudness."}),
+                    "tooltip": "With audio_features connected: 0 ignores it, 1 multiplies by the loudness."}),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "Mean brightness of each frame's mask multiplies the confidence of both "
                                              "hands; one mask for all frames, or one for each."}),
-                "audio_features": ("EMO2_AUDIO", {"tooltip": "The voice, for loudness_amount; from EMO2 Encode Audio."}),
+                "audio_features": ("EMO2_AUDIO", {
+                    "tooltip": "The voice, for loudness_amount; from EMO2 Encode Audio."}),
             },
         }  # fmt: skip
 

@@ -68,7 +68,7 @@ class SampleHandMotion:
         return {
             "required": {
                 "model": ("EMO2_MOTION_MODEL", {"tooltip": "From EMO2 Load Motion Model."}),
-                "audio": ("EMO2_AUDIO", {"tooltip": "The voice, from EMO2 Encode Audio."}),
+                "audio_features": ("EMO2_AUDIO", {"tooltip": "The voice, from EMO2 Encode Audio."}),
                 "seed": ("INT", {**seed, "tooltip": "Another number gives other gestures to the same voice."}),
                 "steps": ("INT", {"default": 25, "min": 1, "max": 1000,
                     "tooltip": "Denoising steps for every 12 seconds of audio; 20 to 50 is usual."}),
@@ -99,7 +99,7 @@ class SampleHandMotion:
     def sample(
         self,
         model: host.ModelHandle,
-        audio: AudioFeatures,
+        audio_features: AudioFeatures,
         seed: int,
         steps: int,
         cfg: float,
@@ -115,7 +115,7 @@ class SampleHandMotion:
         body_motion: Motion | None = None,
     ) -> tuple[Motion, float, int]:
         config: MotionConfig = model.module.config
-        start, count = stretch(audio.duration, config.fps, start_second, end_second)
+        start, count = stretch(audio_features.duration, config.fps, start_second, end_second)
         if hands not in HANDS:
             raise EMO2Error("hands", f"one of {', '.join(HANDS)}", repr(hands), "Choose one of these.")
         host.load(model)
@@ -123,7 +123,7 @@ class SampleHandMotion:
         try:
             motion = sample_motion(
                 model.module,
-                audio,
+                audio_features,
                 seed=seed,
                 steps=steps,
                 cfg=cfg,

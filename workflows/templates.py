@@ -27,7 +27,7 @@ def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
     """Stage 1: (motion, hands)."""
     model = flow.add("EMO2LoadMotionModel")
     motion = flow.add(
-        "EMO2SampleHandMotion", model=model["model"], audio=features["audio_features"], framing=framing["framing"], seed=7
+        "EMO2SampleHandMotion", model=model["model"], audio_features=features["audio_features"], framing=framing["framing"], seed=7
     )
     hands = flow.add("EMO2LoadHands")
     flow.stage("Hand motion", "motion", MOTION, [[model, motion, hands]])

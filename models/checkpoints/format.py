@@ -88,8 +88,9 @@ def read_header(path: Path | str, kind: str | None = None, where: str = "checkpo
             where, f"{wanted} in the pack's own format", f"a .safetensors file of another kind ({path.name})",
             "Choose a file whose metadata says format=emo2.",
         )  # fmt: skip
-    if int(metadata.get("version", "0")) > VERSION:
-        raise EMO2Error(where, f"format version {VERSION} or older", metadata["version"], "Update the pack.")
+    version = metadata.get("version", "")
+    if not version.isdecimal() or int(version) > VERSION:
+        raise EMO2Error(where, f"format version {VERSION} or older", repr(version), "Update the pack.")
     if kind and metadata.get("kind") != kind:
         found = KINDS.get(metadata.get("kind", ""), repr(metadata.get("kind")))
         raise EMO2Error(where, wanted, f"{found} ({path.name})", "Choose another file, or use that file's own loader.")
