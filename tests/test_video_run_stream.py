@@ -228,5 +228,20 @@ def test_the_memory_for_maps_is_bounded(monkeypatch):
     monkeypatch.setattr(video_conditions, "MAP_CACHE_BYTES", 10 * 6 * 32 * 32)
     known = cases.conditions(cases.network(), 60)
     for first in range(0, 60, 6):
-        known.maps(np.arange(first, first + 6))
+        known.maps(np.arange(first, first + 6), remember=True)
         assert len(known._maps) <= 10
+
+
+def test_an_arrays_fingerprint_is_its_contents(tmp_path, monkeypatch):
+    """In memory, mapped from a file, a view, another memory order: the same; one number changed: another."""
+    monkeypatch.setattr(jobs, "BLOCK", 1000)
+    array = np.random.default_rng(0).random((50, 7, 9)).astype(np.float32)
+    np.save(tmp_path / "a.npy", array)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    same = [array, mapped, mapped[:], np.asfortranarray(array), torch.from_numpy(array)]
+    assert len({jobs.fingerprint({"a": value}) for value in same}) == 1
+    rest = [jobs.fingerprint({"a": value}) for value in (mapped[1:], array[1:], array[:-1])]
+    assert rest[0] == rest[1] != rest[2]
+    changed = array.copy()
+    changed[49, 6, 8] += 1e-6
+    assert jobs.fingerprint({"a": changed}) != jobs.fingerprint({"a": array})

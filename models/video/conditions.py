@@ -74,18 +74,18 @@ class Conditions:
         ]
         return torch.from_numpy(np.concatenate(parts))[None]
 
-    def maps(self, frames: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def maps(self, frames: np.ndarray, remember: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """MANO and keypoint maps of `frames`, (1, 6, F, H, W) 0..1, and hand confidence (1, F, 2).
 
-        Rasterised when asked for; a bounded number is remembered, because overlapping windows ask again and again.
-        Past its end the motion holds its last pose.
+        Rasterised when asked for, and forgotten. `remember`: a bounded number is kept, because overlapping windows ask
+        for the same frames at every step. Past its end the motion holds its last pose.
         """
         assert self.motion is not None
         places = np.minimum(frames, len(self.motion) - 1)
         for first, count in _runs(np.array([n for n in np.unique(places) if n not in self._maps], dtype=np.int64)):
             self._draw(first, count)
         maps = np.stack([self._maps[n] for n in places.tolist()])
-        room = max(len(frames), MAP_CACHE_BYTES // maps[0].nbytes)
+        room = MAP_CACHE_BYTES // maps[0].nbytes if remember else 0
         while len(self._maps) > room:
             self._maps.popitem(last=False)
         tensor = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].float() / 255

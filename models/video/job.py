@@ -11,6 +11,7 @@ import filecmp
 import hashlib
 import json
 import logging
+import mmap
 import os
 import re
 import shutil
@@ -45,9 +46,8 @@ def _feed(digest: Any, value: Any) -> None:
         value = value.detach().cpu().float().numpy() if value.dtype == torch.bfloat16 else value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
         digest.update(f"array {value.dtype.str} {value.shape}".encode())
-        rows = max(1, BLOCK // max(1, value.nbytes // max(1, len(value)))) if value.ndim else 1
-        for first in range(0, len(value) if value.ndim else 1, rows):
-            digest.update(np.ascontiguousarray(value[first : first + rows] if value.ndim else value).tobytes())
+        for block in _blocks(value):
+            digest.update(block)
     elif isinstance(value, Mapping):
         for name in sorted(value):
             digest.update(f"key {name}".encode())
@@ -62,6 +62,26 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{type(value).__name__} {value!r};".encode())
     else:
         raise TypeError(f"cannot take a fingerprint of {type(value).__name__}")
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray | bytes]:
+    """The bytes of an array in order, never many at once."""
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
+        # Read as a file: pages that are looked at through the map would count as this process's memory.
+        with open(array.filename, "rb") as stream:
+            stream.seek(array.offset)
+            left = array.nbytes
+            while left and (block := stream.read(min(left, BLOCK))):
+                left -= len(block)
+                yield block
+    elif array.nbytes <= BLOCK:
+        yield array.tobytes()
+    elif array.flags.c_contiguous:
+        flat = array.reshape(-1).view(np.uint8)
+        yield from (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
+    else:
+        for part in array:
+            yield from _blocks(part)
 
 
 @dataclass

@@ -146,7 +146,7 @@ def sample_windows(
         scaled = scheduler.scale_model_input(latents, timestep)
         total, weight = torch.zeros_like(latents), torch.zeros(count)
         for window in context_windows(count, windows, number):
-            known = _known(model, conditions, settings, start + window, None, compute)
+            known = _known(model, conditions, settings, start + window, None, compute, remember=True)
             predicted = _predict(model, scaled[:, :, window], timestep, known, settings.cfg, compute)
             shape = torch.from_numpy(window_weights(len(window), windows.weights))
             total[:, :, window] += predicted * shape[:, None, None]
@@ -193,6 +193,7 @@ def _known(
     frames: np.ndarray,
     before: torch.Tensor | None,
     compute: Compute,
+    remember: bool = False,
 ) -> ConditionBatch:
     """All that the network is told about `frames`, in the form that stays the same over the steps.
 
@@ -211,7 +212,7 @@ def _known(
         windows = compute.to(conditions.audio_windows(frames))
         known["audio"] = model.encode_audio(windows, strength=settings.audio_strength)
     if conditions.motion is not None and settings.pose_strength > 0:
-        maps, confidence = (compute.to(value) for value in conditions.maps(frames))
+        maps, confidence = (compute.to(value) for value in conditions.maps(frames, remember))
         known["pose"] = model.encode_maps(maps, confidence, strength=settings.pose_strength)
     return model.prepare(rows=1, **known)
 
