@@ -75,8 +75,9 @@ class Framing:
         height, width = (int(n) for n in _array("framing", "size", self.size, (2,), np.int64))
         if height < 1 or width < 1:
             raise EMO2Error("framing.size", "a height and a width of at least 1 pixel", f"{height} x {width}", REMAKE)
-        if np.abs(neck - 0.5).max() > 4.5:
-            raise EMO2Error("framing.neck", "a point in or near the picture (-4 to 5)", tuple(neck), "Move the neck.")
+        if np.abs(neck).max() > 1000:
+            given = f"({neck[0]:g}, {neck[1]:g})"
+            raise EMO2Error("framing.neck", "a point in or near the picture (0 to 1)", given, "Move the neck.")
         object.__setattr__(self, "neck", (float(neck[0]), float(neck[1])))
         object.__setattr__(self, "size", (height, width))
         object.__setattr__(
