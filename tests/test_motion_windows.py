@@ -32,7 +32,8 @@ class Truthful(MotionTransformer):
         self.windows = []
 
     def prepare(self, like, conditions, clean=None, valid=None):
-        self.windows.append({"audio": conditions.audio, "clean": clean, "like": like.shape, "inputs": []})
+        seen = {"audio": conditions.audio, "clean": clean, "like": like.shape, "inputs": [], "conditions": conditions}
+        self.windows.append(seen)
         return super().prepare(like, conditions, clean, valid)
 
     def denoise(self, noisy, timestep, prepared):
@@ -89,6 +90,22 @@ def test_what_is_carried_is_the_end_of_the_window_before(length):
             np.testing.assert_allclose(np.linalg.norm(quaternions, axis=-1), 1, atol=1e-5)
             same = motion.rotations[start - carried : start, 0]
             np.testing.assert_allclose(quaternions, same, atol=1e-5)
+
+
+def test_every_window_is_told_its_own_part_of_mask_and_offset():
+    model, count = Truthful(), 613
+    rng = np.random.default_rng(0)
+    mask = rng.random((count, 2)) > 0.3
+    offset = np.concatenate([rng.normal(size=(count, 3)), np.tile([1.0, 0, 0, 0], (count, 1))], axis=1)
+    sample_motion(
+        model, speech(count + 5), steps=1, cfg=1.0, mask=mask, offset=offset, start=5, style="dance", speed=(0.01, None)
+    )
+    for (start, stop), window in zip([(0, 300), (288, 600), (588, 613)], model.windows, strict=True):
+        told_it = window["conditions"]
+        np.testing.assert_array_equal(told_it.mask[0], mask[start:stop])
+        np.testing.assert_allclose(told_it.offset[0], offset[start:stop], atol=1e-6)
+        assert told_it.style.tolist() == [model.config.styles.index("dance")]
+        np.testing.assert_allclose(told_it.speed, [[0.01, -1.0]])
 
 
 def test_new_frames_begin_as_noise_of_their_own():
