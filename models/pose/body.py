@@ -46,7 +46,8 @@ def elbows(shoulders: np.ndarray, wrists: np.ndarray, towards: np.ndarray) -> np
     """Elbows (..., 3) of arms from `shoulders` to `wrists` (..., 3), bent to the side `towards` (unit vectors).
 
     A wrist out of reach gets a straight arm, the elbow on the line at the upper arm's share of its length; one nearer
-    than the arm can fold gets the fullest bend. Continuous in its arguments.
+    than the arm can fold gets the fullest bend. Continuous in its arguments: the bend fades out where the arm points
+    within a few degrees of `towards` itself and no side is the right one.
     """
     line = wrists - shoulders
     far = np.linalg.norm(line, axis=-1, keepdims=True)
@@ -58,7 +59,7 @@ def elbows(shoulders: np.ndarray, wrists: np.ndarray, towards: np.ndarray) -> np
     along = (bent**2 + UPPER_ARM**2 - FOREARM**2) / (2 * bent)
     out = np.sqrt(np.maximum(UPPER_ARM**2 - along**2, 0))
     side = towards - (towards * direction).sum(-1, keepdims=True) * direction
-    side = side / np.sqrt((side**2).sum(-1, keepdims=True) + 1e-4)
+    side = side / np.sqrt((side**2).sum(-1, keepdims=True) + 1e-5)
     along = np.where(far > reach, UPPER_ARM / reach * far, along)
     return shoulders + direction * along + side * out
 
