@@ -69,8 +69,9 @@ class CLIPVision(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Normalised pixels (B, 3, size, size) -> image_embeds, last_hidden_state, penultimate_hidden_states."""
-        weight = self.model.visual_projection.weight
-        out = self.model(pixel_values=pixels.to(weight.device, weight.dtype), output_hidden_states=True)
+        # A VRAM manager may keep the layers' own weights elsewhere; this one is always where the work is done.
+        like = self.model.vision_model.embeddings.class_embedding
+        out = self.model(pixel_values=pixels.to(like.device, like.dtype), output_hidden_states=True)
         return out.image_embeds, out.last_hidden_state, out.hidden_states[-2]
 
 
