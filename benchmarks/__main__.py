@@ -6,8 +6,8 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import pkgutil
+import platform
 import sys
 import time
 from pathlib import Path
@@ -32,7 +32,9 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m emo2.benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of: {', '.join(subjects())} (default: all)")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="SUBJECT", help=f"some of: {', '.join(subjects())} (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller inputs: shows that the benchmark runs")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
@@ -50,7 +52,9 @@ def main() -> int:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         part = options.json.with_suffix(".part")
-        part.write_text(json.dumps({"time": time.strftime("%Y-%m-%d %H:%M:%S"), "machine": machine, "rows": rows}, indent=2))
+        part.write_text(
+            json.dumps({"time": time.strftime("%Y-%m-%d %H:%M:%S"), "machine": machine, "rows": rows}, indent=2)
+        )
         os.replace(part, options.json)
     return 0
 

@@ -61,7 +61,7 @@ def _job(seconds: float, small: bool, steps: int, folder: Path) -> dict[str, flo
 
     from ..models.checkpoints.format import save_checkpoint
     from ..models.types import Framing, Motion
-    from ..models.video import VideoConfig
+    from ..models.video.config import VideoConfig
     from ..nodes import NODE_CLASS_MAPPINGS as nodes
     from ..nodes import host
 
@@ -85,7 +85,9 @@ def _job(seconds: float, small: bool, steps: int, folder: Path) -> dict[str, flo
             frames = round(length * 25)
             times = np.linspace(0, length, frames)[:, None]
             rotations = np.tile(np.array([1, 0, 0, 0], np.float32), (frames, 2, 16, 1))
-            places = np.stack([np.full((frames, 2), 0.1) * [1, -1], 0.3 + 0.1 * np.sin(times + [0, 1]), np.full((frames, 2), -0.3)], -1)
+            places = np.zeros((frames, 2, 3))
+            places[..., 0], places[..., 2] = [0.1, -0.1], -0.3
+            places[..., 1] = 0.3 + 0.1 * np.sin(times + np.array([0, 1]))
             motion = Motion(rotations, places, 25.0, Framing(size=model.module.config.size))
             return {"audio": audio, "audio_features": features, "motion": motion}
 

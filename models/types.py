@@ -23,7 +23,7 @@ REMAKE = "Make it again with the node that produces it, or load another file."
 
 
 def _array(owner: str, name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = np.float32) -> np.ndarray:
-    """`value` as a read-only array of `dtype` whose shape fits `shape` (None: any length) and holds no NaN or infinity."""
+    """`value` as a read-only, finite array of `dtype` whose shape fits `shape` (None: any length)."""
     where = f"{owner}.{name}"
     try:
         array = np.array(value, dtype=dtype, copy=True)
@@ -132,8 +132,8 @@ class Motion:
     rotations (F, 2, 16, 4): unit quaternions; joint 0 the wrist in camera axes, 1..15 MANO's joints relative to their
     parents, identity = MANO's flat hand. translations (F, 2, 3): wrist relative to the neck root, metres, camera axes.
     body_rotation (F, 4), body_offset (F, 3): turn and displacement of the neck root from the framing's.
-    keypoints (F, 18, 2) OpenPose body order and face (F, 70, 2), normalised to the image, with scores 0..1 (score 0: the
-    point is unknown). hand_scores (F, 2, 21). visible (F, 2) bool, confidence (F, 2) 0..1. fps frames a second.
+    keypoints (F, 18, 2) OpenPose body order and face (F, 70, 2), normalised to the image, scores 0..1 (0: unknown).
+    hand_scores (F, 2, 21). visible (F, 2) bool, confidence (F, 2) 0..1. fps frames a second.
     """
 
     rotations: np.ndarray
@@ -151,7 +151,7 @@ class Motion:
     confidence: np.ndarray | Any = None
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        put = lambda name, value: object.__setattr__(self, name, value)
         put("rotations", _array("motion", "rotations", self.rotations, (None, HANDS, JOINTS, 4)))
         count = self.rotations.shape[0]
         if count == 0:
@@ -183,7 +183,8 @@ class Motion:
         for name in ("keypoint_scores", "face_scores", "hand_scores", "confidence"):
             values = getattr(self, name)
             if values.min(initial=0.0) < 0 or values.max(initial=0.0) > 1:
-                raise EMO2Error(f"motion.{name}", "values from 0 to 1", f"{values.min():.3g} to {values.max():.3g}", REMAKE)
+                given = f"{values.min():.3g} to {values.max():.3g}"
+                raise EMO2Error(f"motion.{name}", "values from 0 to 1", given, REMAKE)
 
     def __len__(self) -> int:
         return self.rotations.shape[0]
@@ -229,7 +230,8 @@ class AudioFeatures:
             raise EMO2Error("audio.hidden", "shape (N, L, D) with N > 0", f"shape {self.hidden.shape}", REMAKE)
         object.__setattr__(self, "loudness", _array("audio", "loudness", self.loudness, (self.hidden.shape[0],)))
         if self.loudness.min() < 0 or self.loudness.max() > 1:
-            raise EMO2Error("audio.loudness", "values from 0 to 1", f"{self.loudness.min():.3g} to {self.loudness.max():.3g}", REMAKE)
+            given = f"{self.loudness.min():.3g} to {self.loudness.max():.3g}"
+            raise EMO2Error("audio.loudness", "values from 0 to 1", given, REMAKE)
         object.__setattr__(self, "duration", _positive("audio", "duration", self.duration, "seconds"))
         object.__setattr__(self, "rate", _positive("audio", "rate", self.rate, "states a second"))
 
@@ -248,7 +250,7 @@ class AudioFeatures:
         return low, np.minimum(low + 1, self.hidden.shape[0] - 1), place - low
 
     def at_frames(self, fps: float, start: int, count: int, radius: int = 0, steps_per_frame: int = 1) -> np.ndarray:
-        """Hidden states for video frames start..start+count-1: (count, K, L, D) float32, K = (2 radius + 1) steps_per_frame.
+        """Hidden states for frames start..start+count-1: (count, K, L, D) float32, K = (2 radius + 1) steps_per_frame.
 
         Frame i is centred on (i + 0.5) / fps seconds; `radius` neighbouring frames stand on either side, each sampled
         at `steps_per_frame` instants. States before the beginning and past the end are zeros (there is no sound).
@@ -279,8 +281,8 @@ class Reference:
     """A reference picture prepared for one video model (wire EMO2_REFERENCE): computed once, used for every clip.
 
     latents (1, C, h, w): the picture in the VAE's latent space, unscaled. features: for each spatial self-attention
-    place of the backbone, the reference network's tensor (1, tokens, width). image (1, H, W, 3) float 0..1 at the model's
-    size. framing: where the person is, or None. model: fingerprint of the video model that made the features.
+    place of the backbone, the reference network's tensor (1, tokens, width). image (1, H, W, 3) float 0..1 at the
+    model's size. framing: where the person is, or None. model: fingerprint of the video model that made the features.
     """
 
     latents: torch.Tensor

@@ -211,7 +211,7 @@ class StreamVideo:
             quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, reference_strength=reference_strength,
             audio_strength=audio_strength, pose_strength=pose_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio_features, hands, "audio_features")
+        known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config
         if config.size[0] % 2 or config.size[1] % 2:
             given = f"{config.size[0]} x {config.size[1]}"

@@ -89,16 +89,12 @@ def checked_conditions(
     motion: Motion | None,
     audio: AudioFeatures | None,
     hands: Any,
-    audio_name: str = "audio",
 ) -> Conditions:
     """The conditions of a video, checked against the model."""
     config = video_model(model).config
-    try:
-        known = video_conditions.prepare(
-            config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands
-        )
-    except EMO2Error as error:
-        raise error.at(input=audio_name if error.input == "audio" else None) from error
+    known = video_conditions.prepare(
+        config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands
+    )
     warning = video_conditions.framing_mismatch(known)
     if warning:
         host.warn(warning)

@@ -168,7 +168,8 @@ class SampleVideo:
             "optional": {
                 "motion": ("EMO2_MOTION", {
                     "tooltip": "Hands and body. Maps are drawn from it clip by clip. Without it the hands are free."}),
-                "audio": ("EMO2_AUDIO", {"tooltip": "The voice, from EMO2 Encode Audio. It sets the video's length."}),
+                "audio_features": ("EMO2_AUDIO", {
+                    "tooltip": "The voice, from EMO2 Encode Audio. It sets the video's length."}),
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
                 "windows": ("EMO2_WINDOWS", {
                     "tooltip": "From EMO2 Context Windows: all frames in overlapping windows instead of clips."}),
@@ -192,7 +193,7 @@ class SampleVideo:
         end_second: float,
         quick_preview: bool,
         motion: Motion | None = None,
-        audio: AudioFeatures | None = None,
+        audio_features: AudioFeatures | None = None,
         hands: Any = None,
         windows: WindowOptions | None = None,
         previous: dict[str, Any] | None = None,
@@ -201,7 +202,7 @@ class SampleVideo:
             quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, reference_strength=reference_strength,
             audio_strength=audio_strength, pose_strength=pose_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio, hands)
+        known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config
         if windows is not None and previous is not None:
             raise EMO2Error("previous", "nothing when windows are connected", "both", "Disconnect one of them.")

@@ -19,7 +19,9 @@ def build(config):
 def trained(tmp_path):
     torch.manual_seed(3)
     module = build({"inputs": 4, "outputs": 3})
-    path = save_checkpoint(tmp_path / "m.safetensors", "motion", {"inputs": 4, "outputs": 3}, module.state_dict(), notes={"steps": "7"})
+    path = save_checkpoint(
+        tmp_path / "m.safetensors", "motion", {"inputs": 4, "outputs": 3}, module.state_dict(), notes={"steps": "7"}
+    )
     return path, module
 
 
@@ -33,13 +35,19 @@ def test_what_is_saved_comes_back(trained):
 
 def test_untrained_weights_depend_on_the_seed_alone(tmp_path):
     def load(seed):
-        path = save_checkpoint(tmp_path / f"{seed}.safetensors", "motion", {"inputs": 4, "outputs": 3}, {}, untrained=seed)
+        path = save_checkpoint(
+            tmp_path / f"{seed}.safetensors", "motion", {"inputs": 4, "outputs": 3}, {}, untrained=seed
+        )
         return load_checkpoint(path, "motion", build)
 
     torch.manual_seed(99)
     before = torch.random.get_rng_state()
     (first, header), (again, _), (other, _) = load(5), load(5), load(6)
-    assert header.untrained == 5 and torch.equal(first.weight, again.weight) and not torch.equal(first.weight, other.weight)
+    assert (
+        header.untrained == 5
+        and torch.equal(first.weight, again.weight)
+        and not torch.equal(first.weight, other.weight)
+    )
     assert torch.equal(torch.random.get_rng_state(), before), "loading leaves the caller's random numbers alone"
 
 
@@ -50,7 +58,9 @@ def test_a_view_on_large_storage_is_saved_small(tmp_path):
 
 
 def test_nothing_is_left_when_saving_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr("emo2.models.checkpoints.format.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "emo2.models.checkpoints.format.save_file", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError):
         save_checkpoint(tmp_path / "m.safetensors", "motion", {}, {"a": torch.zeros(1)})
     assert list(tmp_path.iterdir()) == []
@@ -102,10 +112,14 @@ def test_files_of_other_kinds_are_named_for_what_they_are(tmp_path, trained):
         load_checkpoint(trained[0], "video", build)
 
 
-@pytest.mark.parametrize("change", [{"version": str(VERSION + 1)}, {"version": "x"}, {"config": "{"}, {"config": json.dumps({"in": 1})}])
+@pytest.mark.parametrize(
+    "change", [{"version": str(VERSION + 1)}, {"version": "x"}, {"config": "{"}, {"config": json.dumps({"in": 1})}]
+)
 def test_metadata_from_elsewhere_is_refused(tmp_path, change):
     good = {"format": "emo2", "version": "1", "kind": "motion", "config": json.dumps({"inputs": 4, "outputs": 3})}
-    save_file({"weight": torch.zeros(3, 4), "bias": torch.zeros(3)}, tmp_path / "m.safetensors", metadata={**good, **change})
+    save_file(
+        {"weight": torch.zeros(3, 4), "bias": torch.zeros(3)}, tmp_path / "m.safetensors", metadata={**good, **change}
+    )
     with pytest.raises(EMO2Error, match="checkpoint"):
         load_checkpoint(tmp_path / "m.safetensors", "motion", build)
 

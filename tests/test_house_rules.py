@@ -15,7 +15,16 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "models"},
     "runner": {"runner", "nodes", "models"},
 }
-HOST_MODULES = {"comfy", "folder_paths", "server", "execution", "latent_preview", "comfy_api", "comfy_execution", "nodes"}
+HOST_MODULES = {
+    "comfy",
+    "folder_paths",
+    "server",
+    "execution",
+    "latent_preview",
+    "comfy_api",
+    "comfy_execution",
+    "nodes",
+}
 SOURCES = [path for part in MAY_IMPORT for path in sorted((ROOT / part).rglob("*.py"))]
 
 
@@ -60,7 +69,8 @@ def test_importing_the_pack_does_no_work(tmp_path):
         "assert dict(os.environ) == before, set(os.environ) ^ set(before)\n"
         "assert torch.get_num_threads() == threads\n"
         "assert not torch.cuda.is_initialized()\n"
-        "heavy = {'diffusers.models.unets', 'transformers.models.wav2vec2', 'librosa.core', 'numba'} & set(sys.modules)\n"
+        "heavy = {'diffusers.models.unets', 'transformers.models.wav2vec2', 'librosa.core', 'numba'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)

@@ -50,7 +50,14 @@ def test_the_root_projects_onto_the_neck_and_shoulders_span_their_width():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"neck": (0.5,)}, {"neck": (float("nan"), 0)}, {"shoulder_width": 0}, {"size": (0, 5)}, {"focal": -1}, {"neck": (9999, 0)}],
+    [
+        {"neck": (0.5,)},
+        {"neck": (float("nan"), 0)},
+        {"shoulder_width": 0},
+        {"size": (0, 5)},
+        {"focal": -1},
+        {"neck": (9999, 0)},
+    ],
 )
 def test_an_impossible_framing_is_refused(changes):
     with pytest.raises(EMO2Error, match="framing"):
@@ -123,7 +130,13 @@ def test_loudness_follows_the_frames():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"hidden": np.zeros((0, 2, 3))}, {"loudness": np.zeros(3)}, {"loudness": np.full(100, 2.0)}, {"duration": -1}, {"rate": 0}],
+    [
+        {"hidden": np.zeros((0, 2, 3))},
+        {"loudness": np.zeros(3)},
+        {"loudness": np.full(100, 2.0)},
+        {"duration": -1},
+        {"rate": 0},
+    ],
 )
 def test_broken_features_are_refused(changes):
     good = features()
@@ -135,6 +148,10 @@ def test_broken_features_are_refused(changes):
 def test_a_broken_reference_is_refused():
     latents, image = torch.zeros(1, 4, 8, 8), torch.zeros(1, 64, 64, 3)
     Reference(latents, {"a": torch.zeros(1, 2, 3)}, image, "model")
-    for bad in ((latents[0], {}, image), (latents, {}, image[..., :1]), (latents, {"a": torch.full((1,), torch.nan)}, image)):
+    for bad in (
+        (latents[0], {}, image),
+        (latents, {}, image[..., :1]),
+        (latents, {"a": torch.full((1,), torch.nan)}, image),
+    ):
         with pytest.raises(EMO2Error, match="reference"):
             Reference(*bad, "model")

@@ -7,7 +7,7 @@ import torch
 import video_run_cases as cases
 from emo2.models.checkpoints.format import save_checkpoint
 from emo2.models.errors import EMO2Error
-from emo2.models.types import Framing
+from emo2.models.types import AudioFeatures, Framing
 from emo2.models.video import vae as autoencoder
 from emo2.models.video.photograph import looks_like_photograph
 from emo2.models.video.picture import covered, one_picture
@@ -184,7 +184,7 @@ def sample(model, ref, **changes):
 def test_the_sound_decides_the_length(model, ref, seconds, frames):
     heard = cases.sound(10)
     heard = type(heard)(heard.hidden, heard.loudness, seconds, heard.rate, "test")
-    latent, fps, count = sample(model, ref, audio=heard, motion=cases.motion(5))
+    latent, fps, count = sample(model, ref, audio_features=heard, motion=cases.motion(5))
     assert (fps, count, latent["samples"].shape) == (25.0, frames, (frames, *cases.LATENTS))
 
 
@@ -203,12 +203,12 @@ def test_without_either_the_end_decides(model, ref):
 @pytest.mark.parametrize("frames, told", [(37, False), (38, True), (13, False), (12, True)])
 def test_motion_and_sound_of_different_lengths(model, ref, outside, frames, told):
     outside.warnings.clear()
-    assert sample(model, ref, audio=cases.sound(25), motion=cases.motion(frames))[2] == 25
+    assert sample(model, ref, audio_features=cases.sound(25), motion=cases.motion(frames))[2] == 25
     assert [("lasts" in line) for line in outside.warnings] == [True] * told
 
 
 def test_a_range_goes_on_from_the_frames_before(model, ref):
-    given = {"audio": cases.sound(15), "motion": cases.motion(15)}
+    given = {"audio_features": cases.sound(15), "motion": cases.motion(15)}
     whole = sample(model, ref, **given)[0]["samples"]
     latent, _, count = sample(model, ref, **given, start_second=0.24, end_second=0.48,
                               previous={"samples": whole[:6]})  # fmt: skip
@@ -245,7 +245,7 @@ def test_framings_that_differ_are_told(model, vae, outside):
         ({"start_second": 1.0}, "start_second"),
         ({"end_second": 1.0}, "end_second"),
         ({"start_second": 0.2, "end_second": 0.1}, "end_second"),
-        ({"audio": cases.sound(6).__class__(np.zeros((9, 2, 12), np.float16), np.zeros(9), 0.2)}, "audio"),
+        ({"audio_features": AudioFeatures(np.zeros((9, 2, 12), np.float16), np.zeros(9), 0.2)}, "audio_features"),
         ({"previous": {"samples": torch.zeros(3, 4, 4, 4)}}, "previous"),
         ({"previous": {"samples": torch.zeros(3, 8, 4, 4)}, "windows": WindowOptions(6, 2)}, "previous"),
         ({"windows": WindowOptions(12, 3)}, "windows"),
@@ -254,7 +254,7 @@ def test_framings_that_differ_are_told(model, vae, outside):
 def test_wrong_input_is_one_line_before_any_work(model, ref, changes, name, monkeypatch):
     monkeypatch.setattr(type(model.module), "forward", lambda *args, **kwargs: pytest.fail("the network ran"))
     with pytest.raises(EMO2Error) as caught:
-        sample(model, ref, **({"motion": cases.motion(8), "audio": cases.sound(8)} | changes))
+        sample(model, ref, **({"motion": cases.motion(8), "audio_features": cases.sound(8)} | changes))
     assert str(caught.value).startswith(f"EMO2 Sample Video, {name}: expected ") and "\n" not in str(caught.value)
 
 

@@ -19,11 +19,25 @@ from emo2.runner.definitions import LocalDefinitions, Spec, specs
 
 HERE = Path(__file__).resolve().parent
 COLUMN, GAP, TOP = 400, 40, 80
-COLOURS = {"input": "#3f789e", "audio": "#8A8", "motion": "#b58b2a", "look": "#88A", "video": "#a1309b", "output": "#3f789e"}
+COLOURS = {
+    "input": "#3f789e",
+    "audio": "#8A8",
+    "motion": "#b58b2a",
+    "look": "#88A",
+    "video": "#a1309b",
+    "output": "#3f789e",
+}
 DEFINITIONS = LocalDefinitions()
 UPLOADS = {"LoadImage": ["image"], "LoadAudio": [None, None]}
 """What the canvas saves behind the widgets of a node with an upload button."""
-TALL = {"LoadImage": 300, "PreviewImage": 280, "SaveImage": 300, "SaveVideo": 300, "LoadAudio": 120, "EMO2StreamVideo": 620}
+TALL = {
+    "LoadImage": 300,
+    "PreviewImage": 280,
+    "SaveImage": 300,
+    "SaveVideo": 300,
+    "LoadAudio": 120,
+    "EMO2StreamVideo": 620,
+}
 ONLY_NEW = {"CreateVideo": {"bit_depth"}}
 """Inputs that older ComfyUI versions do not have: the workflows leave them out."""
 

@@ -27,7 +27,11 @@ def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
     """Stage 1: (motion, hands)."""
     model = flow.add("EMO2LoadMotionModel")
     motion = flow.add(
-        "EMO2SampleHandMotion", model=model["model"], audio_features=features["audio_features"], framing=framing["framing"], seed=7
+        "EMO2SampleHandMotion",
+        model=model["model"],
+        audio_features=features["audio_features"],
+        framing=framing["framing"],
+        seed=7,
     )
     hands = flow.add("EMO2LoadHands")
     flow.stage("Hand motion", "motion", MOTION, [[model, motion, hands]])
@@ -45,7 +49,9 @@ def talking_avatar() -> Flow:
     picture, framing, voice, _, features = inputs(flow)
     motion, hands = hand_motion(flow, framing, features)
 
-    curve = flow.add("EMO2MotionPicture", motion=motion["motion"], audio=voice["AUDIO"], audio_features=features["audio_features"])
+    curve = flow.add(
+        "EMO2MotionPicture", motion=motion["motion"], audio=voice["AUDIO"], audio_features=features["audio_features"]
+    )
     curve_shown = flow.add("PreviewImage", title="Motion over time", images=curve["image"])
     overlay = flow.add(
         "EMO2PreviewMotion", motion=motion["motion"], image=picture["IMAGE"], hands=hands["hands"], every_nth=3
@@ -66,7 +72,7 @@ def talking_avatar() -> Flow:
     )
     video = flow.add(
         "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=motion["motion"],
-        audio=features["audio_features"], hands=hands["hands"], seed=7, steps=20,
+        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=20,
     )  # fmt: skip
     frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"])
     flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])

@@ -58,7 +58,8 @@ def fingerprint(path: Path) -> str:
 
 def _what_is(path: Path) -> str:
     """A guess at a file's kind from its first bytes, for error messages only."""
-    head = path.read_bytes()[:16] if path.stat().st_size < 1 << 16 else open(path, "rb").read(16)
+    with open(path, "rb") as stream:
+        head = stream.read(16)
     if not head:
         return "an empty file"
     if head[:2] == b"PK":
@@ -98,7 +99,8 @@ def read_header(path: Path | str, kind: str | None = None, where: str = "checkpo
         config = json.loads(metadata["config"])
         untrained = int(metadata["untrained"]) if "untrained" in metadata else None
     except (KeyError, ValueError) as error:
-        raise EMO2Error(where, f"{wanted} with its config", f"damaged metadata in {path.name}", "Get the file again.") from error
+        given = f"damaged metadata in {path.name}"
+        raise EMO2Error(where, f"{wanted} with its config", given, "Get the file again.") from error
     known = {"format", "version", "kind", "config", "untrained"}
     notes = {key: value for key, value in metadata.items() if key not in known}
     return Header(path, metadata["kind"], config, untrained, notes)
@@ -119,7 +121,10 @@ def load_checkpoint(
         except (TypeError, KeyError, ValueError) as error:
             if isinstance(error, EMO2Error):
                 raise
-            raise EMO2Error(where, f"{KINDS[kind]} with a config this version knows", f"{error} in {header.name}", "Update the pack or get the file again.") from error  # fmt: skip
+            raise EMO2Error(
+                where, f"{KINDS[kind]} with a config this version knows", f"{error} in {header.name}",
+                "Update the pack or get the file again.",
+            ) from error  # fmt: skip
     if header.untrained is None:
         load_strictly(module, read_tensors(header.path, where), header.name, where)
     return module.eval().requires_grad_(False), header
@@ -129,9 +134,10 @@ def read_tensors(path: Path, where: str = "checkpoint") -> dict[str, torch.Tenso
     """All tensors of a .safetensors file."""
     try:
         with safe_open(path, framework="pt") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}
+            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise EMO2Error(where, "a whole .safetensors file", f"{_what_is(path)} ({path.name})", "Get the file again.") from error
+        given = f"{_what_is(path)} ({path.name})"
+        raise EMO2Error(where, "a whole .safetensors file", given, "Get the file again.") from error
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, torch.Tensor], name: str, where: str = "checkpoint") -> None:
@@ -142,7 +148,10 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, torch.Tensor], name: 
     trouble = [f"{len(keys)} {word} ({', '.join(keys[:3])})" for word, keys in
                (("missing", missing), ("unexpected", extra), ("misshapen", sorted(shapes))) if keys]  # fmt: skip
     if trouble:
-        raise EMO2Error(where, "a checkpoint whose tensors fit its config", f"{'; '.join(trouble)} in {name}", "Get the file again, or one made for this version.")  # fmt: skip
+        raise EMO2Error(
+            where, "a checkpoint whose tensors fit its config", f"{'; '.join(trouble)} in {name}",
+            "Get the file again, or one made for this version.",
+        )  # fmt: skip
     module.load_state_dict(tensors, strict=True)
 
 

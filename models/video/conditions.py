@@ -137,7 +137,7 @@ def prepare(
             )
     if audio is not None and (audio.layers, audio.width) != (config.audio_layers, config.audio_dim):
         raise EMO2Error(
-            "audio", f"{config.audio_layers} layers of width {config.audio_dim}",
+            "audio_features", f"{config.audio_layers} layers of width {config.audio_dim}",
             f"{audio.layers} of width {audio.width} (encoder {audio.encoder or 'unknown'})",
             "Encode the sound with the voice encoder that this video model was made for.",
         )  # fmt: skip

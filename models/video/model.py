@@ -141,7 +141,8 @@ class VideoModel(nn.Module):
         _expect("noisy", noisy, (conditions.rows, self.config.latent_channels, None, None, None))
         frames = noisy.shape[2]
         if conditions.audio is not None and conditions.audio.frames != frames:
-            raise EMO2Error("audio_features", f"{frames} frames", f"{conditions.audio.frames}", "Give sound for each frame.")
+            given = f"{conditions.audio.frames}"
+            raise EMO2Error("audio_features", f"{frames} frames", given, "Give sound for each frame.")
         if conditions.pose is not None:
             _expect("maps", conditions.pose, (None, None, frames, *noisy.shape[3:]))
 
