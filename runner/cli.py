@@ -149,10 +149,14 @@ def _fail(text: str, options: argparse.Namespace, code: int) -> int:
 
 
 def _print_results(files: Sequence[Path], shown: dict[str, Any]) -> None:
+    """Texts that nodes show, then the files, one a line."""
+    paths = [str(path) for path in files]
+    absolute = {os.path.abspath(path) for path in paths}
     for ui in shown.values():
         for text in ui.get("text", ()):
-            print(text)
-    for path in files:
+            if os.path.abspath(str(text)) not in absolute:  # some nodes show the name of what they saved
+                print(text)
+    for path in paths:
         print(path)
 
 

@@ -139,6 +139,15 @@ def test_save_image_counts_on_and_carries_the_workflow(here):
         run("SaveImage", images=images, filename_prefix="../up")
 
 
+def test_previews_are_a_few_of_many(here):
+    images = torch.arange(100)[:, None, None, None].expand(100, 4, 4, 3) / 255
+    ui = shown("PreviewImage", images=images)["images"]
+    assert len(ui) == 8 and {i["subfolder"] for i in ui} == {"previews"}
+    shades = [Image.open(here / "out" / "previews" / i["filename"]).getpixel((0, 0))[0] for i in ui]
+    assert shades[0] == 0 and shades[-1] == 99 and shades == sorted(shades)
+    assert len(shown("PreviewImage", images=images[:1])["images"]) == 1
+
+
 def write_audio(path, samples, rate=RATE, codec=None, layout="mono"):
     """(channels, T) float to a file of the format that the suffix names."""
     if path.suffix == ".ogg":

@@ -275,7 +275,9 @@ def test_options_that_cannot_be(flow, options, message, capsys):
 
 
 def test_help_and_version_do_not_wait_for_torch():
-    script = "import sys; from emo2.runner.cli import build_parser as b; b().format_help(); sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys; from emo2.runner import cli; cli.build_parser().format_help(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
     done = subprocess.run(
         [sys.executable, "-m", "emo2.runner", "--version"], capture_output=True, text=True, check=True

@@ -15,6 +15,9 @@ from ..whole_files import whole_file
 from .saving import PREVIEWS, metadata, next_slot
 
 
+MOST_PREVIEWS = 8
+
+
 def missing(kind: str, name: str) -> str:
     """ComfyUI's answer for an input file that is not there, with where it was looked for."""
     return f"Invalid {kind} file: {name} (no such file in {inputs.current}; give one with --set)"
@@ -112,7 +115,7 @@ class SaveImage:
 
 
 class PreviewImage(SaveImage):
-    """Like SaveImage, into the folder `previews` of the output folder."""
+    """Like SaveImage, into the folder `previews` of the output folder; of a long batch only a few, evenly spaced."""
 
     DESCRIPTION = "Shows pictures; without a browser they are written to the folder previews."
     COMPRESSION = 1
@@ -124,7 +127,9 @@ class PreviewImage(SaveImage):
     def save_images(
         self, images: torch.Tensor, filename_prefix: str = "", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        return super().save_images(images, filename_prefix or f"{PREVIEWS}/image", prompt, extra_pnginfo)
+        some = images[torch.linspace(0, len(images) - 1, MOST_PREVIEWS).round().long().unique()]
+        answer = super().save_images(some, filename_prefix or f"{PREVIEWS}/image", prompt, extra_pnginfo)
+        return {**answer, "result": (images,)}
 
 
 class ImageScale:
