@@ -14,7 +14,6 @@ from .. import inputs
 from ..whole_files import whole_file
 from .saving import PREVIEWS, metadata, next_slot
 
-
 MOST_PREVIEWS = 8
 
 
