@@ -22,6 +22,14 @@ START = """() => { window.emo2Over = new Promise((done) => {
 LEGIBLE = """async () => { for (const [name, value] of [
     ['LiteGraph.Canvas.MinFontSizeForLOD', 0], ['LiteGraph.Canvas.LowQualityRenderingZoomThreshold', 0.1]])
     await app.extensionManager.setting.set(name, value); }"""
+FIT = """() => { const boxes = app.graph._nodes.map((n) => n.getBounding());
+    const [x, y] = [0, 1].map((i) => Math.min(...boxes.map((b) => b[i])));
+    const [right, bottom] = [0, 1].map((i) => Math.max(...boxes.map((b) => b[i] + b[i + 2])));
+    const ds = app.canvas.ds, view = app.canvas.canvas.getBoundingClientRect();
+    ds.scale = 0.92 * Math.min(view.width / (right - x), view.height / (bottom - y));
+    ds.offset[0] = -x + (view.width / ds.scale - (right - x)) / 2;
+    ds.offset[1] = -y + (view.height / ds.scale - (bottom - y)) / 2;
+    app.canvas.setDirty(true, true); }"""
 SHORTEN = """(values) => { for (const node of app.graph._nodes) for (const widget of node.widgets ?? []) {
     const value = values[`${node.type}.${widget.name}`];
     if (value !== undefined) { widget.value = value; widget.callback?.(value); } } }"""
@@ -42,7 +50,7 @@ def browser():
 @pytest.fixture(scope="module")
 def page(browser, server):
     """ComfyUI's page, loaded once; `page.complaints` holds every error that the console showed."""
-    page = browser.new_page(viewport={"width": 1800, "height": 1000})
+    page = browser.new_page(viewport={"width": 2400, "height": 1200})
     page.complaints = []
     page.on(
         "console",
@@ -64,7 +72,7 @@ def opened(page, name):
     """Open a template as the page does; the nodes on the canvas."""
     workflow = json.loads((ROOT / "workflows" / f"{name}.json").read_text())
     page.evaluate("async (w) => { await app.loadGraphData(w, true, true, w.id); }", workflow)
-    page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    page.evaluate(FIT)
     page.wait_for_function("(n) => app.graph._nodes.length === n", arg=len(workflow["nodes"]), timeout=30_000)
     return workflow, page.evaluate(NODES)
 
