@@ -248,7 +248,9 @@ def test_what_does_not_fit_is_refused_in_one_line_before_any_work(model, options
 
 
 def test_audio_of_another_encoder_is_refused(model):
-    with pytest.raises(EMO2Error, match=r"audio: expected 3 hidden states of 8 numbers.* but got 13 of 768 from noise"):
+    with pytest.raises(
+        EMO2Error, match=r"audio_features: expected 3 hidden states of 8 numbers.* but got 13 of 768 from noise"
+    ):
         sample(model, voice(10, layers=13, width=768))
 
 
@@ -256,7 +258,9 @@ def test_audio_features_that_are_not_numbers_are_refused(model):
     audio = voice(400)
     hidden = np.array(audio.hidden)
     hidden[700, 1, 2] = np.nan
-    with pytest.raises(EMO2Error, match=r"audio: expected finite features, but got NaN or infinity after 11\.5 s"):
+    with pytest.raises(
+        EMO2Error, match=r"audio_features: expected finite features, but got NaN or infinity after 11\.5 s"
+    ):
         sample(model, dataclasses.replace(audio, hidden=hidden), steps=1)
 
 
