@@ -58,7 +58,7 @@ class VideoModel(nn.Module):
     def encode_audio(self, windows: torch.Tensor, strength: float = 1.0) -> AudioTokens:
         """Voice-encoder states (R, F, K, L, D), K instants around every frame -> tokens (R, F, T, audio_width)."""
         config = self.config
-        _expect("audio", windows, (None, None, config.audio_window, config.audio_layers, config.audio_dim))
+        _expect("audio_features", windows, (None, None, config.audio_window, config.audio_layers, config.audio_dim))
         return AudioTokens(self.audio_projection(windows), strength)
 
     def encode_maps(
