@@ -42,6 +42,12 @@ class Value(NamedTuple):
     value: Any
 
 
+class Shown(NamedTuple):
+    """A constant that a subgraph's node shows because a widget inside has it; inputs with a value of their own keep it."""
+
+    value: Any
+
+
 @dataclass
 class Sheet:
     """One canvas: the workflow's own, or the inside of a subgraph as shown by `instance` on `parent`."""
@@ -136,7 +142,7 @@ class _Reader:
             made = self._sheet(graph)
             made.prefix, made.parent, made.instance = path, sheet, node
             made.inputs = _objects(graph.get("inputs"), "a subgraph's inputs")
-            made.promoted = _promoted(node)
+            made.promoted = self._promoted(made, node)
             self.insides[path] = made
         return self.insides[path]
 
@@ -163,11 +169,11 @@ class _Reader:
             found = self.source(sheet, slot["link"])
             if isinstance(found, Output):
                 inputs[slot["name"]] = [found.node, found.slot]
-            elif isinstance(found, Value):
-                inputs[slot["name"]] = found.value
+            elif isinstance(found, Value) or (isinstance(found, Shown) and slot["name"] not in inputs):
+                inputs[slot["name"]] = {"__value__": found.value} if isinstance(found.value, list) else found.value
         return {"class_type": node["type"], "inputs": inputs, "_meta": {"title": _title(node, definition)}}
 
-    def source(self, sheet: Sheet, link_id: Any, depth: int = 0) -> Output | Value | None:
+    def source(self, sheet: Sheet, link_id: Any, depth: int = 0) -> Output | Value | Shown | None:
         """What arrives over a link; None when nothing does."""
         link = sheet.links.get(str(link_id))
         if link is None:
@@ -193,7 +199,7 @@ class _Reader:
             return None
         return Output(sheet.prefix + str(node["id"]), link.origin_slot)
 
-    def _from_outside(self, sheet: Sheet, slot: int, depth: int) -> Output | Value | None:
+    def _from_outside(self, sheet: Sheet, slot: int, depth: int) -> Output | Value | Shown | None:
         """What the node that shows this subgraph gets at its input number `slot`."""
         if sheet.parent is None or sheet.instance is None or not 0 <= slot < len(sheet.inputs):
             return None
@@ -202,18 +208,54 @@ class _Reader:
         found = next((item for item in outer if item.get("name") == name), None)
         if found is not None and found.get("link") is not None:
             return self.source(sheet.parent, found["link"], depth)
-        return Value(sheet.promoted[name]) if name in sheet.promoted else None
+        if name in sheet.promoted:
+            return Value(sheet.promoted[name])
+        return self._inner_value(sheet, slot)
 
+    def _targets(self, sheet: Sheet, slot: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """(node, its input) for every widget inside that the subgraph's input number `slot` feeds."""
+        for link in sheet.links.values():
+            if link.origin == INPUT_NODE and link.origin_slot == slot and link.target in sheet.nodes:
+                node = sheet.nodes[link.target]
+                slots = _objects(node.get("inputs"), "a node's inputs")
+                if 0 <= link.target_slot < len(slots) and slots[link.target_slot].get("widget"):
+                    yield node, slots[link.target_slot]
 
-def _promoted(node: dict[str, Any]) -> dict[str, Any]:
-    """Values of the widgets that a subgraph's node shows, by the name of the subgraph's input."""
-    names = [str(slot.get("name")) for slot in _objects(node.get("inputs"), "a node's inputs") if slot.get("widget")]
-    saved = node.get("widgets_values")
-    if isinstance(saved, dict):
-        return {name: saved[name] for name in names if name in saved}
-    if isinstance(saved, list) and saved and len(saved) == len(names):
-        return {name: value for name, value in zip(names, saved) if value is not None}
-    return {}
+    def _promoted(self, sheet: Sheet, instance: dict[str, Any]) -> dict[str, Any]:
+        """Values of the widgets that a subgraph's node shows, by the name of the subgraph's input.
+
+        They are saved in the order of the node's "proxyWidgets" ("-1" stands for the subgraph's own inputs), of those
+        inputs of the subgraph that feed a widget inside, or of the inputs that the node itself marks as widgets,
+        depending on the page's version.
+        """
+        saved = instance.get("widgets_values")
+        properties = instance.get("properties")
+        proxies = properties.get("proxyWidgets") if isinstance(properties, dict) else None
+        if isinstance(proxies, list) and isinstance(saved, list) and saved and len(proxies) == len(saved):
+            pairs = [
+                (proxy, value) for proxy, value in zip(proxies, saved) if isinstance(proxy, list) and len(proxy) > 1
+            ]
+            return {str(proxy[1]): value for proxy, value in pairs if str(proxy[0]) == "-1" and value is not None}
+        inside = [str(item.get("name")) for n, item in enumerate(sheet.inputs) if next(self._targets(sheet, n), None)]
+        slots = _objects(instance.get("inputs"), "a node's inputs")
+        outside = [str(slot.get("name")) for slot in slots if slot.get("widget")]
+        if isinstance(saved, dict):
+            return {name: saved[name] for name in inside + outside if name in saved}
+        for names in (inside, outside):
+            if isinstance(saved, list) and saved and len(saved) == len(names):
+                return {name: value for name, value in zip(names, saved) if value is not None}
+        return {}
+
+    def _inner_value(self, sheet: Sheet, slot: int) -> Shown | None:
+        """The value of the first widget inside that a subgraph's input feeds: that is what its node shows."""
+        for node, item in self._targets(sheet, slot):
+            if node["type"] in self.definitions:
+                values = widget_values(node.get("widgets_values"), self.definitions[node["type"]], {item["name"]})
+                if item["name"] in values:
+                    return Shown(values[item["name"]])
+            elif node["type"] in self.subgraphs and item["name"] in (inner := self.inside(sheet, node)).promoted:
+                return Shown(inner.promoted[item["name"]])
+        return None
 
 
 def _passed_on(node: dict[str, Any], slot: int) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ import aiohttp
 
 from ..models.errors import EMO2Error
 from .problems import Problem, WorkflowError, node_name, one_line
-from .whole_files import place_file, temporary_file
+from ..models.whole_files import temporary_file
+from .whole_files import place_file
 
 ANSWER_SECONDS = 60.0
 Prompt = dict[str, dict[str, Any]]

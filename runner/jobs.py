@@ -23,7 +23,7 @@ from .folders import existing_folders, output_folder
 from .follow import Follower, JobFailed, Show, outcome
 from .problems import Problem, WorkflowError, one_line
 from .queue import Prompt, cancelling, extra_data, fetch, prepare, run_async, upload_inputs
-from .whole_files import whole_file
+from ..models.whole_files import whole_file
 from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")

@@ -1,40 +1,9 @@
-"""Files that appear whole under their name or not at all."""
+"""Results that never overwrite another file of the same name."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-
-@contextmanager
-def temporary_file(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, removed at the end of the block unless it was moved."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:60]}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """A temporary name to write to; it becomes `target` only when the block ends without an error."""
-    with temporary_file(target) as temporary:
-        yield temporary
-        os.replace(temporary, target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def place_file(temporary: Path, target: Path) -> Path:

@@ -180,6 +180,33 @@ def test_a_value_on_the_subgraphs_node_reaches_the_inside():
     assert inputs(subgraph([33]))["2:1"]["steps"] == 33
 
 
+@pytest.mark.parametrize(
+    "proxies, saved, steps",
+    [
+        (None, [33], 33),
+        ([["-1", "steps"]], [33], 33),
+        ([["1", "cfg"], ["-1", "steps"]], [9.0, 33], 33),  # in the order of the proxies; others live in their node
+        ([["1", "steps"]], [], 11),
+        (None, [1, 2, 3], 11),  # of another version: the value inside is what is known
+        (None, {"steps": 33}, 33),
+    ],
+)
+def test_values_on_a_subgraphs_node_in_every_version(proxies, saved, steps):
+    canvas = subgraph()
+    canvas["nodes"][1].update(widgets_values=saved, properties={"proxyWidgets": proxies} if proxies else {})
+    assert inputs(canvas)["2:1"]["steps"] == steps
+
+
+def test_a_wire_beside_a_widget_gets_what_the_subgraphs_node_shows():
+    """One input of the subgraph feeds a widget (steps) and a plain input; nothing is connected outside."""
+    canvas = subgraph()
+    inner = canvas["definitions"]["subgraphs"][0]
+    inner["nodes"].append({"id": 3, "type": "Number", "mode": 0, "widgets_values": [], "outputs": [],
+                           "inputs": [{"name": "extra", "type": "*", "link": 5}]})  # fmt: skip
+    inner["links"].append({"id": 5, "origin_id": -10, "origin_slot": 1, "target_id": 3, "target_slot": 0, "type": "*"})
+    assert inputs(canvas)["2:3"]["extra"] == 11
+
+
 def test_bypassing_and_muting_around_subgraphs():
     assert inputs(subgraph(mode=4))["3"]["images"] == ["1", 0]
     assert "images" not in inputs(subgraph(mode=2))["3"]

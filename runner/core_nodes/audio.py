@@ -11,7 +11,7 @@ import torch
 
 from ...models.errors import EMO2Error
 from .. import inputs
-from ..whole_files import whole_file
+from ...models.whole_files import whole_file
 from .image import found_file, missing
 from .saving import PREVIEWS, metadata, next_slot
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImag
 
 from ...models.errors import EMO2Error
 from .. import inputs
-from ..whole_files import whole_file
+from ...models.whole_files import whole_file
 from .saving import PREVIEWS, metadata, next_slot
 
 MOST_PREVIEWS = 8

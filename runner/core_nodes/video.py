@@ -16,7 +16,7 @@ import torch
 from ...models.errors import EMO2Error
 from ...models.video.sound import LAYOUTS, Sound, sound_of
 from .. import inputs
-from ..whole_files import whole_file
+from ...models.whole_files import whole_file
 from .audio import read_audio
 from .image import found_file, missing
 from .saving import next_slot
