@@ -43,7 +43,7 @@ class Value(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A constant that a subgraph's node shows because a widget inside has it; inputs with a value of their own keep it."""
+    """A constant that a subgraph's node shows because a widget inside has it; an input keeps a value of its own."""
 
     value: Any
 
