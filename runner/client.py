@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ..models.errors import EMO2Error
-from .problems import Problem, WorkflowError, node_name, one_line
 from ..models.whole_files import temporary_file
+from .problems import Problem, WorkflowError, node_name, one_line
 from .whole_files import place_file
 
 ANSWER_SECONDS = 60.0

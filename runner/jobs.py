@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import EMO2Error
+from ..models.whole_files import whole_file
 from . import inputs
 from .client import Client, Lost
 from .folders import existing_folders, output_folder
 from .follow import Follower, JobFailed, Show, outcome
 from .problems import Problem, WorkflowError, one_line
 from .queue import Prompt, cancelling, extra_data, fetch, prepare, run_async, upload_inputs
-from ..models.whole_files import whole_file
 from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")

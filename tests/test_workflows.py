@@ -77,8 +77,9 @@ def test_every_node_stands_in_one_group_and_none_overlap(name):
 
 def test_together_they_show_the_whole_way():
     used = {node["type"] for name in NAMES for node in canvas(name)["nodes"]}
-    stages = {"EMO2EncodeAudio", "EMO2SampleHandMotion", "EMO2RenderManoMaps", "EMO2RenderKeypointMaps", "EMO2DrawOpenPose",
-              "EMO2EncodeReference", "EMO2SampleVideo", "EMO2DecodeVideo", "EMO2StreamVideo", "EMO2SetFraming"}  # fmt: skip
+    stages = "EncodeAudio SampleHandMotion RenderManoMaps RenderKeypointMaps DrawOpenPose SetFraming EncodeReference "
+    stages += "SampleVideo DecodeVideo StreamVideo"
+    stages = {f"EMO2{name}" for name in stages.split()}
     assert stages <= used
     core = {"LoadImage", "LoadAudio", "PreviewImage", "SaveImage", "CreateVideo", "SaveVideo", "MarkdownNote"}
     assert used <= set(NODE_CLASS_MAPPINGS) | core

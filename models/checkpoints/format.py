@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import EMO2Error
+from ..whole_files import whole_file
 
 VERSION = 1
 KINDS = {
@@ -169,12 +168,6 @@ def save_checkpoint(
     metadata |= dict(notes or {})
     if untrained is not None:
         metadata["untrained"] = str(untrained)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(path) as temporary:
         save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return path

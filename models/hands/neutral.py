@@ -7,14 +7,13 @@ joint; `write_neutral` writes the shipped file. The result is the same every tim
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..whole_files import whole_file
 from .anatomy import FINGERS, SHAPE_STEPS, Measures, chain, skeleton
 from .layer import FINGER_JOINTS, PARENTS
 from .plan import Mesh, make_mesh
@@ -57,15 +56,8 @@ def build_neutral() -> dict[str, Any]:
 
 def write_neutral(path: Path) -> Path:
     """Write the hand as a MANO-format .npz, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **build_neutral())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **build_neutral())
     return path
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +18,7 @@ import numpy as np
 
 from ..errors import EMO2Error
 from ..types import FRAME_FIELDS, Framing, Motion
+from ..whole_files import whole_file
 
 FORMAT, VERSION = "emo2-motion", 1
 LARGEST = 1 << 30
@@ -72,17 +71,8 @@ def load_motion(path: Path | str, where: str = "motion_file") -> Motion:
 def write_whole(path: Path | str, write: Callable[[BinaryIO], object]) -> Path:
     """Make a file with `write(stream)` so that it appears under `path` complete or not at all."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        write(stream)
     return path
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..whole_files import whole_file
 from . import mp4
 from .sound import Sound
 
@@ -111,7 +112,7 @@ class Job:
     def commit(self, index: int, frames: Iterable[torch.Tensor], carried: torch.Tensor, fps: float, crf: int) -> None:
         """Keep a finished clip: first what the next one needs, then the segment, whose name makes it count."""
         path = self._latents(index)
-        with mp4.whole(path) as temporary, open(temporary, "wb") as stream:
+        with whole_file(path) as temporary, open(temporary, "wb") as stream:
             np.save(stream, carried.float().cpu().numpy())
         mp4.write_segment(self.segment(index), frames, fps, crf)
         self._latents(index - 1).unlink(missing_ok=True)

@@ -6,7 +6,6 @@ the same bytes: one encoder thread, and nothing in the file that depends on the 
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from ..errors import EMO2Error
+from ..whole_files import whole_file
 from .sound import LAYOUTS, Sound
 
 BITEXACT = {"fflags": "+bitexact"}
@@ -62,7 +62,7 @@ def write_segment(
 
     rate = exact_fps(fps)
     count = 0
-    with whole(path) as temporary, av.open(str(temporary), "w", format="mp4", options=BITEXACT) as container:
+    with whole_file(path) as temporary, av.open(str(temporary), "w", format="mp4", options=BITEXACT) as container:
         stream: Any = None
         for picture in _pictures(frames):
             if stream is None:
@@ -91,7 +91,7 @@ def join(segments: Sequence[Path], path: Path, fps: float | Fraction, sound: Sou
 
     rate = exact_fps(fps)
     options = BITEXACT | {"movflags": "+faststart"}
-    with whole(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as container:
+    with whole_file(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as container:
         with av.open(str(segments[0])) as first:
             video = container.add_stream_from_template(first.streams.video[0])
         video.time_base = 1 / rate
@@ -174,27 +174,6 @@ def _pictures(frames: Iterable[np.ndarray | torch.Tensor]) -> Iterator[np.ndarra
             if picture.dtype != np.uint8:
                 picture = np.clip(np.rint(picture * 255.0), 0, 255).astype(np.uint8)
             yield np.ascontiguousarray(picture[..., :3])
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes it when all went well, and vanishes otherwise."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        with open(name, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ...models.errors import EMO2Error
-from .. import inputs
 from ...models.whole_files import whole_file
+from .. import inputs
 from .image import found_file, missing
 from .saving import PREVIEWS, metadata, next_slot
 

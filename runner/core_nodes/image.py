@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 
 from ...models.errors import EMO2Error
-from .. import inputs
 from ...models.whole_files import whole_file
+from .. import inputs
 from .saving import PREVIEWS, metadata, next_slot
 
 MOST_PREVIEWS = 8

@@ -15,8 +15,8 @@ import torch
 
 from ...models.errors import EMO2Error
 from ...models.video.sound import LAYOUTS, Sound, sound_of
-from .. import inputs
 from ...models.whole_files import whole_file
+from .. import inputs
 from .audio import read_audio
 from .image import found_file, missing
 from .saving import next_slot
