@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .definitions import Definitions, unknown_node
+from .definitions import Definitions
 from .problems import Problem, WorkflowError
 from .replacements import replace_text
+from .validate import unknown_nodes
 from .widgets import widget_values
 
 MUTED, BYPASSED = 2, 4
@@ -64,17 +65,13 @@ class Sheet:
 def to_api(canvas: dict[str, Any], definitions: Definitions, server: str | None = None) -> dict[str, dict[str, Any]]:
     """The API form of a canvas. Raises WorkflowError with every unknown node, before anything else is looked at."""
     reader = _Reader(canvas, definitions)
-    problems = []
+    unknown = {}
     for sheet, node in reader.real_nodes():
         if node["type"] not in definitions and not _is_decoration(node):
-            name = f'node {sheet.prefix}{node["id"]} "{_title(node, None)}" ({node["type"]})'
-            message = f"Cannot execute because node {node['type']} does not exist."
             node_id = sheet.prefix + str(node["id"])
-            problems.append(
-                Problem("missing_node_type", message, "", node_id, name, unknown_node(node["type"], server))
-            )
-    if problems:
-        raise WorkflowError(problems)
+            unknown[node_id] = {"class_type": node["type"], "_meta": {"title": _title(node, None)}}
+    if unknown:
+        raise unknown_nodes(unknown, server)
     prompt = {}
     for sheet, node in reader.real_nodes():
         if node["type"] in definitions:

@@ -19,14 +19,25 @@ Prompt = dict[str, dict[str, Any]]
 
 def check_nodes(prompt: Prompt, definitions: Mapping[str, Any], server: str | None = None) -> None:
     """Every node must exist; WorkflowError names all that do not. (ComfyUI asks this of unused nodes too.)"""
+    unknown = {node_id: node for node_id, node in prompt.items() if node["class_type"] not in definitions}
+    if unknown:
+        raise unknown_nodes(unknown, server)
+
+
+def unknown_nodes(nodes: Prompt, server: str | None = None) -> WorkflowError:
+    """The error for nodes that do not exist; those with the same remedy share a line."""
+    lines: dict[str, list[str]] = {}
+    for node_id, node in nodes.items():
+        lines.setdefault(unknown_node(node["class_type"], server), []).append(node_id)
     problems = []
-    for node_id, node in prompt.items():
-        if node["class_type"] not in definitions:
-            message = f"Cannot execute because node {node['class_type']} does not exist."
-            remedy = unknown_node(node["class_type"], server)
-            problems.append(Problem("missing_node_type", message, "", node_id, node_name(node_id, node), remedy))
-    if problems:
-        raise WorkflowError(problems)
+    for remedy, ids in lines.items():
+        kinds = list(dict.fromkeys(nodes[node_id]["class_type"] for node_id in ids))
+        verb = f"node {kinds[0]} does" if len(kinds) == 1 else f"nodes {', '.join(kinds)} do"
+        message = f"Cannot execute because {verb} not exist."
+        names = [node_name(node_id, nodes[node_id]) for node_id in ids]
+        label = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        problems.append(Problem("missing_node_type", message, "", ids[0], label, remedy))
+    return WorkflowError(problems)
 
 
 def output_nodes(prompt: Prompt, definitions: Mapping[str, Any]) -> list[str]:
