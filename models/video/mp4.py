@@ -21,6 +21,9 @@ from ..whole_files import whole_file
 from .sound import LAYOUTS, Sound
 
 BITEXACT = {"fflags": "+bitexact"}
+X264 = {"preset": "medium", "x264-params": "cpu-independent=1"}
+"""Without cpu-independent, x264's macroblock tree gives other bytes from run to run for small pictures (measured: six
+different files in 150 runs at 32 x 32), and everywhere from one kind of processor to another."""
 CRF = 17
 
 
@@ -150,7 +153,7 @@ def _video_stream(container: Any, width: int, height: int, rate: Fraction, crf: 
     if width % 2 or height % 2:
         given = f"{height} x {width}"
         raise EMO2Error("images", "an even height and width (H.264)", given, "Scale or pad the pictures.")
-    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
+    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), **X264})
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.time_base, context.thread_count = 1 / rate, 1
