@@ -85,7 +85,10 @@ def test_sound_and_motion_of_a_range_come_from_its_place(model):
         maps, confidence = known.maps(np.arange(start, start + 6))
         seen[name] = (maps, confidence, known.audio_windows(np.arange(start, start + 6)))
     assert all(torch.equal(a, b) for a, b in zip(seen["range"], seen["cut"]))
-    assert far(sample_video(model, long, noiseless, start=6, count=6), sample_video(model, long, noiseless, count=6)) > 1e-3
+    assert (
+        far(sample_video(model, long, noiseless, start=6, count=6), sample_video(model, long, noiseless, count=6))
+        > 1e-3
+    )
 
 
 def test_maps_do_not_depend_on_the_order_in_which_they_are_asked_for(known):

@@ -49,7 +49,9 @@ def network(seed: int = 0) -> VideoModel:
     return fill(VideoModel(CONFIG), seed)
 
 
-def reference(model: VideoModel, seed: int = 3, fingerprint: str = "model", framing: Framing | None = None) -> Reference:
+def reference(
+    model: VideoModel, seed: int = 3, fingerprint: str = "model", framing: Framing | None = None
+) -> Reference:
     latents = draw(1, *LATENTS, seed=seed)
     with torch.no_grad():
         features = model.encode_reference(latents * CONFIG.latent_scale)
