@@ -69,7 +69,9 @@ class Node:
     def height(self) -> int:
         rows = max(len(self.linked), len(self.outputs))
         shown = sum(1 + bool(spec.options.get("control_after_generate")) for spec in self.widgets.values())
-        return max(60 + 22 * rows + 26 * shown, TALL.get(self.class_id, 0))
+        # A loader may have to show a warning about its file.
+        warning = 64 if self.class_id.startswith("EMO2Load") else 0
+        return max(20 + 20 * rows + 24 * shown + warning, TALL.get(self.class_id, 0))
 
 
 class Flow:
@@ -90,8 +92,8 @@ class Flow:
     def stage(self, title: str, colour: str, note: str, columns: list[list[Node]]) -> None:
         """Place `columns` of nodes under one title, with a note on top that says what the stage does."""
         left, width = self.column, len(columns) * (COLUMN + GAP) - GAP
-        lines = sum(1 + len(line) // (width // 8) for line in note.splitlines())
-        tall = 60 + 22 * lines
+        lines = sum(1 + len(line) // (width // 7) for line in note.splitlines())
+        tall = 50 + 18 * lines
         self.notes.append({"pos": [left, TOP], "size": [width, tall], "text": note})
         bottom = TOP + tall
         for index, column in enumerate(columns):
@@ -148,7 +150,7 @@ class Flow:
             nodes.append({
                 "id": len(self.nodes) + 1 + index, "type": "MarkdownNote", "pos": note["pos"], "size": note["size"],
                 "flags": {}, "order": len(self.nodes) + index, "mode": 0, "inputs": [], "outputs": [],
-                "properties": {}, "widgets_values": [note["text"]], "color": "#432", "bgcolor": "#653",
+                "title": "About this stage", "properties": {}, "widgets_values": [note["text"]], "color": "#432", "bgcolor": "#653",
             })  # fmt: skip
         return {
             "last_node_id": len(nodes), "last_link_id": len(self.links), "nodes": nodes, "links": self.links,
