@@ -99,6 +99,8 @@ class Server:
         environment = {
             **{k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")},
             "NO_COLOR": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
+            # Threads that spin while they wait starve the others on a busy machine.
+            "OMP_WAIT_POLICY": "PASSIVE",
         }  # fmt: skip
         command = [
             python_of(self.folder), self.folder / "main.py", "--cpu", "--base-directory", self.base,

@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import threading
+from pathlib import Path
 
 import av
 import pytest
@@ -12,6 +14,11 @@ from PIL import Image
 SHORT = {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.6}
 VIDEO = {"EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
 FRAMES = 15
+ROOT = Path(__file__).resolve().parents[2]
+LOADERS = (
+    ("EMO2LoadMotionModel", "model_name", "motion"), ("EMO2LoadVideoModel", "model_name", "video"),
+    ("EMO2LoadVAE", "vae_name", "vae"), ("EMO2LoadAudioEncoder", "encoder", "audio"),
+)  # fmt: skip
 
 
 def node_of(prompt, class_id):
@@ -19,9 +26,19 @@ def node_of(prompt, class_id):
 
 
 @pytest.fixture(scope="module")
-def avatar_prompt(api):
+def fresh(server):
+    """Settings that load copies of the tiny models from the server's own folder: nothing of them is cached yet."""
+    folder = server.base / "models" / "emo2" / "fresh"
+    folder.mkdir(parents=True)
+    for path in (ROOT / "weights").glob("*_tiny.safetensors"):
+        shutil.copy(path, folder / path.name)
+    return {f"{loader}.{field}": f"fresh/emo2_{kind}_tiny.safetensors" for loader, field, kind in LOADERS}
+
+
+@pytest.fixture(scope="module")
+def avatar_prompt(api, fresh):
     """talking_avatar.json for 0.6 s, with its frames saved as pictures too."""
-    prompt = api("talking_avatar", SHORT | VIDEO)
+    prompt = api("talking_avatar", SHORT | VIDEO | fresh)
     frames = {"images": [node_of(prompt, "EMO2DecodeVideo"), 0], "filename_prefix": "frames/avatar"}
     return prompt | {"frames": {"class_type": "SaveImage", "inputs": frames}}
 
@@ -47,7 +64,7 @@ def test_talking_avatar_runs(server, avatar, avatar_prompt):
 
 def test_untrained_weights_are_announced_on_the_node_and_in_the_log(server, avatar, avatar_prompt):
     told = {warning["node"]: warning["message"] for warning in avatar.data("emo2.warning")}
-    for class_id in ("EMO2LoadMotionModel", "EMO2LoadVideoModel", "EMO2LoadVAE", "EMO2LoadAudioEncoder"):
+    for class_id, _, _ in LOADERS:
         message = told[node_of(avatar_prompt, class_id)]
         assert "untrained" in message and message in server.log()
 
@@ -59,7 +76,9 @@ def test_progress_counts_every_step_and_previews_come_with_the_video(avatar, ava
 
 
 def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avatar, avatar_prompt, tmp_path):
-    here = run_workflow(avatar_prompt, out=tmp_path, input_dirs=[server.base / "input"])
+    here = run_workflow(
+        avatar_prompt, models=[server.base / "models"], out=tmp_path, input_dirs=[server.base / "input"]
+    )
     items = avatar.outputs()["frames"]["images"]
     assert len(here["frames"]["images"]) == len(items)
     for mine, theirs in zip(here["frames"]["images"], items):

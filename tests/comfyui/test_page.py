@@ -118,7 +118,7 @@ def test_warnings_stand_on_the_node_and_are_not_saved(page, server):
     before = {node["id"]: node["values"] for node in page.evaluate(NODES)}
     page.evaluate(START)
     toast = page.locator(".p-toast-message, .p-toast-detail").filter(has_text="untrained")
-    toast.first.wait_for(timeout=60_000)
+    toast.first.wait_for(timeout=120_000)
     kind, detail = page.evaluate("() => window.emo2Over")
     assert kind == "execution_success", detail
     page.wait_for_function(

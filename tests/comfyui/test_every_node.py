@@ -1,0 +1,147 @@
+"""Every node runs on a real server, wired to ComfyUI's own nodes where their wires meet."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from emo2 import NODE_CLASS_MAPPINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURE, VOICE = "portrait.png", "speech.flac"
+
+
+class Graph(dict):
+    """A prompt under construction: `add` fills widgets with their defaults and returns the node's id."""
+
+    def add(self, class_id, **inputs):
+        if class_id in NODE_CLASS_MAPPINGS:
+            for name, spec in NODE_CLASS_MAPPINGS[class_id].INPUT_TYPES().get("required", {}).items():
+                first = spec[0][0] if isinstance(spec[0], (list, tuple)) and spec[0] else None
+                inputs.setdefault(name, spec[1].get("default", first))
+        node_id = str(len(self) + 1)
+        self[node_id] = {"class_type": class_id, "inputs": inputs}
+        return node_id
+
+    def show(self, node_id, slot=0):
+        return self.add("PreviewImage", images=[node_id, slot])
+
+
+def start(graph):
+    """(voice, features, framing, motion): 0.6 s of hand motion to the sample."""
+    picture = graph.add("LoadImage", image=PICTURE)
+    voice = graph.add("LoadAudio", audio=VOICE)
+    encoder = graph.add("EMO2LoadAudioEncoder")
+    features = graph.add("EMO2EncodeAudio", audio_encoder=[encoder, 0], audio=[voice, 0])
+    framing = graph.add("EMO2SetFraming", image=[picture, 0])
+    eyes = graph.add("EMO2LoadCLIPVision")
+    seen = graph.add("CLIPVisionEncode", clip_vision=[eyes, 0], image=[picture, 0], crop="center")
+    model = graph.add("EMO2LoadMotionModel")
+    motion = graph.add(
+        "EMO2SampleHandMotion", model=[model, 0], audio_features=[features, 0], framing=[framing, 0],
+        clip_vision_output=[seen, 0], steps=2, end_second=0.6,
+    )  # fmt: skip
+    return picture, voice, features, framing, motion
+
+
+def test_the_motion_tools(server, run):
+    graph = Graph()
+    picture, voice, features, framing, motion = start(graph)
+    edited = motion
+    for class_id, more in (
+        ("EMO2SmoothMotion", {}), ("EMO2MirrorMotion", {}), ("EMO2ScaleMotion", {"amplitude_left": 1.5}),
+        ("EMO2MuteHand", {"end_second": 0.2}), ("EMO2HandConfidence", {"confidence_left": 0.5}),
+        ("EMO2OffsetMotion", {"up_cm": 3.0}), ("EMO2HoldMotion", {"start_second": 0.1, "end_second": 0.3}),
+        ("EMO2RetimeMotion", {"end_second": 0.3, "new_seconds": 0.5}),
+        ("EMO2ApplyFraming", {"framing": [framing, 0]}),
+    ):  # fmt: skip
+        edited = graph.add(class_id, motion=[edited, 0], **more)
+    louder = graph.add("EMO2HandConfidence", motion=[edited, 0], audio_features=[features, 0], loudness_amount=1.0)
+    hands = graph.add("EMO2LoadHands")
+    points = graph.add("EMO2MotionToPoseKeypoint", motion=[louder, 0], hands=[hands, 0])
+    back = graph.add("EMO2PoseKeypointToMotion", pose_keypoint=[points, 0], framing=[framing, 0])
+    both = graph.add("EMO2SpliceMotion", first=[motion, 0], second=[back, 0], at_second=0.3)
+    slow = graph.add("EMO2ResampleMotion", motion=[both, 0], fps=16.0)
+    graph.add("EMO2SaveMotion", motion=[slow, 0], filename_prefix="every/motion")
+    graph.add("EMO2ExportBVH", motion=[slow, 0], filename_prefix="every/motion")
+    curve = graph.add("EMO2MotionPicture", motion=[slow, 0], audio=[voice, 0], audio_features=[features, 0])
+    graph.show(curve)
+    graph.show(graph.add("EMO2PreviewMotion", motion=[slow, 0], image=[picture, 0]))
+    drawn = graph.add("EMO2DrawOpenPose", motion=[slow, 0])
+    shown = graph.show(graph.add("EMO2ContactSheet", images=[drawn, 0]))
+    job = run(graph).succeeded()
+    assert len(job.outputs()[shown]["images"]) == 1
+
+    saved = server.get("/object_info/EMO2LoadMotion")["EMO2LoadMotion"]["input"]["required"]["motion_file"][0]
+    (name,) = [name for name in saved if "every/motion" in name]
+    again = Graph()
+    shown = again.show(again.add("EMO2RenderKeypointMaps", motion=[again.add("EMO2LoadMotion", motion_file=name), 0]))
+    assert len(run(again).succeeded().outputs()[shown]["images"]) == 15  # 0.9 s at 16 frames a second
+
+
+def test_the_video_nodes_and_comfyuis_vae_nodes(server, run):
+    graph = Graph()
+    picture, voice, features, framing, motion = start(graph)
+    model, vae = graph.add("EMO2LoadVideoModel"), graph.add("EMO2LoadVAE")
+    reference = graph.add(
+        "EMO2EncodeReference", model=[model, 0], vae=[vae, 0], image=[picture, 0], framing=[framing, 0]
+    )
+    common = {
+        "model": [model, 0], "reference": [reference, 0], "motion": [motion, 0], "audio_features": [features, 0],
+        "steps": 2, "cfg": 1.0, "end_second": 0.6,
+    }  # fmt: skip
+    first = graph.add("EMO2SampleVideo", **common)
+    more = graph.add("EMO2SampleVideo", **{**common, "start_second": 0.6, "end_second": 0.8}, previous=[first, 0])
+    windows = graph.add("EMO2ContextWindows", length=8)
+    looped = graph.add("EMO2SampleVideo", **{**common, "scheduler": "lcm"}, windows=[windows, 0])
+    own = graph.show(graph.add("EMO2DecodeVideo", vae=[vae, 0], latent=[first, 0]))
+    core = graph.show(graph.add("VAEDecode", vae=[vae, 0], samples=[first, 0]))
+    tiles = {"tile_size": 512, "overlap": 64, "temporal_size": 64, "temporal_overlap": 8}
+    tiled = graph.show(graph.add("VAEDecodeTiled", vae=[vae, 0], samples=[looped, 0], **tiles))
+    encoded = graph.add("VAEEncode", vae=[vae, 0], pixels=[graph.add("VAEDecode", vae=[vae, 0], samples=[more, 0]), 0])
+    coded = graph.show(graph.add("EMO2DecodeVideo", vae=[vae, 0], latent=[encoded, 0]))
+    streamed = graph.add(
+        "EMO2StreamVideo", **common, vae=[vae, 0], audio=[voice, 0], filename_prefix="every/film_%width%x%height%"
+    )
+    film = graph.add("SaveVideo", video=[streamed, 3], filename_prefix="every/copy", format="auto", codec="auto")
+    parts = graph.add("GetVideoComponents", video=[streamed, 3])
+    frames = graph.show(parts)
+    outputs = run(graph).succeeded().outputs()
+    assert [len(outputs[node]["images"]) for node in (own, core, tiled, coded, frames)] == [15, 15, 15, 5, 15]
+    assert server.view(outputs[own]["images"][3]) == server.view(outputs[core]["images"][3])
+    assert outputs[streamed]["images"][0]["filename"].startswith("film_96x128")
+    assert len(server.view(outputs[film]["images"][0])) > 1000
+
+
+@pytest.fixture
+def wav2vec2(server):
+    """A wav2vec 2.0 base with random weights, where ComfyUI's own loader finds it."""
+    from safetensors.torch import save_file
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    folder = server.base / "models" / "audio_encoders"
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    weights = Wav2Vec2Model(Wav2Vec2Config()).half().state_dict()
+    path = folder / "wav2vec2_base_random.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+    yield path.name
+    path.unlink()
+
+
+def test_comfyuis_own_audio_encoder_is_understood(run, wav2vec2):
+    graph = Graph()
+    _, voice, _, _, motion = start(graph)
+    short = graph.add("TrimAudioDuration", audio=[voice, 0], start_index=0.0, duration=1.0)
+    encoder = graph.add("AudioEncoderLoader", audio_encoder_name=wav2vec2)
+    encoded = graph.add("AudioEncoderEncode", audio_encoder=[encoder, 0], audio=[short, 0])
+    features = graph.add("EMO2AudioFromEncoderOutput", audio_encoder_output=[encoded, 0], audio=[short, 0])
+    shown = graph.show(graph.add("EMO2MotionPicture", motion=[motion, 0], audio_features=[features, 0]))
+    assert run(graph).succeeded().outputs()[shown]["images"]
+
+
+def test_these_graphs_and_the_workflows_leave_no_node_out():
+    used = Path(__file__).read_text()
+    for path in (ROOT / "workflows" / "api").glob("*.json"):
+        used += json.dumps(json.loads(path.read_text()))
+    assert not [class_id for class_id in NODE_CLASS_MAPPINGS if f'"{class_id}"' not in used]
