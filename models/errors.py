@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+
+SPACE = "Free some space, or give another folder."
+ELSEWHERE = "Give another folder."
+RIGHTS = "Give another folder, or change who may use this one."
+DISK = {
+    errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EROFS: ELSEWHERE, errno.ENOTDIR: ELSEWHERE,
+    errno.EACCES: RIGHTS, errno.EPERM: RIGHTS,
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}  # fmt: skip
+"""What to do about a file system's refusals."""
+
 
 class EMO2Error(ValueError):
     """A problem with something the user gave: one line that says where, what was expected, what came, what to do.
@@ -25,3 +37,13 @@ class EMO2Error(ValueError):
     def at(self, node: str | None = None, input: str | None = None) -> EMO2Error:
         """The same error with the node (and, where it is known better up there, the input) filled in."""
         return EMO2Error(input or self.input, self.expected, self.given, self.remedy, self.node or node)
+
+
+def from_disk(error: OSError) -> EMO2Error | None:
+    """A full disk, a folder that nobody may write to, a name too long: the same as our own error. None for others."""
+    remedy = DISK.get(error.errno or 0)
+    if remedy is None:
+        return None
+    place = error.filename2 or error.filename
+    where = f"file {place}" if isinstance(place, str) else "a file"
+    return EMO2Error(where, "a place that can be written to", error.strerror or error, remedy)

@@ -8,6 +8,7 @@ from typing import Any
 from ..models.audio import (
     CHUNK_SECONDS,
     VoiceEncoder,
+    check_encoder,
     duration_of,
     encode,
     from_encoder_output,
@@ -15,6 +16,7 @@ from ..models.audio import (
     load_encoder,
     prepare_waveform,
 )
+from ..models.errors import EMO2Error
 from ..models.types import AudioFeatures
 from . import host
 from .registry import node
@@ -33,6 +35,16 @@ def _encoders() -> dict[str, str]:
             if not path.is_dir() or is_encoder_folder(path):
                 found.setdefault(name, folder)
     return found
+
+
+def _path(name: str) -> Path:
+    folder = _encoders().get(name)
+    for place in (folder,) if folder else FOLDERS:
+        try:
+            return host.model_path(name, place, "encoder")
+        except EMO2Error as error:
+            missing = error
+    raise missing
 
 
 def _spool(seconds: float) -> Path | None:
@@ -58,9 +70,17 @@ class LoadAudioEncoder:
         )
         return {"required": {"encoder": (list(_encoders()), {"tooltip": tip})}}
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, encoder: str) -> bool | str:
+        try:
+            if encoder is not None:
+                check_encoder(_path(encoder), "encoder")
+        except EMO2Error as error:
+            return str(error)
+        return True
+
     def load(self, encoder: str) -> tuple[host.ModelHandle]:
-        folder = _encoders().get(encoder, FOLDERS[0])
-        module, header = load_encoder(host.model_path(encoder, folder, "encoder"), "encoder")
+        module, header = load_encoder(_path(encoder), "encoder")
         if header.untrained is not None:
             host.warn(f"{header.name} holds untrained (random) weights: it hears sounds, but understands no speech.")
         return (host.wrap(module, header),)

@@ -26,7 +26,7 @@ from .rendering import (
     settings_of,
     video_model,
 )
-from .saving import place
+from .saving import check_prefix, place
 
 CHUNK = {"default": 8, "min": 1, "max": 256}
 
@@ -45,6 +45,10 @@ class LoadVAE:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tip = "An autoencoder in the pack's own format, in models/emo2 or in the pack."
         return {"required": {"vae_name": (host.model_files("emo2", kind="vae"), {"tooltip": tip})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, vae_name: str) -> bool | str:
+        return host.check_model(vae_name, "vae", "vae_name")
 
     def load(self, vae_name: str) -> tuple[PackVAE]:
         path = host.model_path(vae_name, "emo2", "vae_name")
@@ -184,6 +188,10 @@ class StreamVideo:
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
             },
         }  # fmt: skip
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
 
     def stream(
         self,

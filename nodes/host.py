@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..models.checkpoints.format import Header
+from ..models.checkpoints.format import Header, read_header
 from ..models.errors import EMO2Error
 from ..models.video.video_file import VideoFile
 from .model_folders import kind_of, walk
@@ -158,6 +158,20 @@ def model_path(name: str, folder: str = "emo2", where: str = "model") -> Path:
     raise EMO2Error(
         where, f"a file in {searched}", f"{plain!r}, which is not there", "Put the file there, or choose another one."
     )
+
+
+def check_model(name: str | None, kind: str, where: str) -> bool | str:
+    """VALIDATE_INPUTS of nodes that load our checkpoints: True, or why this file is none of this kind.
+
+    ComfyUI asks before anything runs, and then leaves out its own look at the list, which could only say that a file
+    is not in it. None comes over a wire, later.
+    """
+    try:
+        if name is not None:
+            read_header(model_path(name, "emo2", where), kind, where)
+    except EMO2Error as error:
+        return str(error)
+    return True
 
 
 def input_directory() -> Path:

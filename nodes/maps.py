@@ -62,6 +62,15 @@ class LoadHands:
         )
         return {"required": {"hands": ([NEUTRAL, *hand_files()], {"default": NEUTRAL, "tooltip": tip})}}
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, hands: str) -> bool | str:
+        try:
+            if hands not in (None, NEUTRAL):
+                host.model_path(hands, hand_files().get(hands, "mano"), "hands")
+        except EMO2Error as error:
+            return str(error)
+        return True
+
     def load(self, hands: str) -> tuple[HandModel]:
         if hands == NEUTRAL:
             return (load_hands(),)

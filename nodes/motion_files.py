@@ -16,7 +16,7 @@ from ..models.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
 from ..models.types import Framing, Motion
 from . import host
 from .registry import node
-from .saving import place
+from .saving import check_prefix, place
 
 HANDS = ("EMO2_HANDS", {"tooltip": "Hands from EMO2 Load Hands; without it, the pack's own neutral hands."})
 OUTPUT = " [output]"
@@ -43,6 +43,10 @@ class SaveMotion:
             "motion": ("EMO2_MOTION", {"tooltip": "The motion to save. Nothing is lost in the file."}),
             "filename_prefix": prefix("emo2/motion"),
         }}  # fmt: skip
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
 
     def save(self, motion: Motion, filename_prefix: str) -> dict[str, Any]:
         path, subfolder = numbered(filename_prefix, motion, ".npz")
@@ -174,6 +178,10 @@ class ExportBVH:
             "optional": {"hands": HANDS},
         }  # fmt: skip
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
+
     def export(
         self, motion: Motion, filename_prefix: str, arms: bool, units: str, hands: HandModel | None = None
     ) -> dict[str, Any]:
@@ -221,9 +229,6 @@ def inside(folder: Path, name: str, where: str) -> Path:
 def numbered(filename_prefix: str, motion: Motion, suffix: str) -> tuple[Path, str]:
     """The next free `<prefix>_00001_<suffix>` in the output folder, and its subfolder there."""
     folder, name, subfolder = place(filename_prefix.strip(), *motion.framing.size)
-    if len(name.encode()) > 200:
-        given = repr(filename_prefix[:80])
-        raise EMO2Error("filename_prefix", "a file name of at most 200 bytes", given, "Choose a shorter name.")
     pattern = re.compile(re.escape(name) + r"_(\d+)_?\.\w+$")
     found = map(pattern.match, os.listdir(folder)) if folder.is_dir() else ()
     last = max((int(match[1]) for match in found if match), default=0)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 
-from ..models.errors import EMO2Error
+from ..models.errors import EMO2Error, from_disk
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
@@ -21,6 +21,11 @@ def _named_errors(method: Callable, display_name: str) -> Callable:
             if error.node:
                 raise
             raise error.at(display_name) from error
+        except OSError as error:
+            refused = from_disk(error)
+            if refused is None:
+                raise
+            raise refused.at(display_name) from error
 
     run.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return run

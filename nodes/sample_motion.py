@@ -33,6 +33,10 @@ class LoadMotionModel:
         tip = "A hand-motion checkpoint (.safetensors) in ComfyUI's models/emo2 folder, or the small one in the pack."
         return {"required": {"model_name": (host.model_files("emo2", kind="motion"), {"tooltip": tip})}}
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+        return host.check_model(model_name, "motion", "model_name")
+
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
         module, header = load_checkpoint(
             host.model_path(model_name, "emo2", "model_name"), "motion", build, "model_name"

@@ -45,6 +45,10 @@ class LoadVideoModel:
         tip = "A video checkpoint (.safetensors) in ComfyUI's models/emo2 folder, or the small one in the pack."
         return {"required": {"model_name": (host.model_files("emo2", kind="video"), {"tooltip": tip})}}
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+        return host.check_model(model_name, "video", "model_name")
+
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
         path = host.model_path(model_name, "emo2", "model_name")
         module, header = load_checkpoint(path, "video", network.build, "model_name")
@@ -241,6 +245,10 @@ class LoadCLIPVision:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tip = "An image encoder in the pack's own format, in models/emo2 or in the pack."
         return {"required": {"clip_name": (host.model_files("emo2", kind="clip_vision"), {"tooltip": tip})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, clip_name: str) -> bool | str:
+        return host.check_model(clip_name, "clip_vision", "clip_name")
 
     def load(self, clip_name: str) -> tuple[PackCLIPVision]:
         path = host.model_path(clip_name, "emo2", "clip_name")

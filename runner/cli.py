@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..models.errors import EMO2Error
+from ..models.errors import EMO2Error, from_disk
 from .overrides import split_setting
 from .problems import NodeFailed, WorkflowError, node_name
 
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        known = isinstance(error, NodeFailed) or getattr(error, "one_line", False)
+        error = (from_disk(error) if isinstance(error, OSError) else None) or error
+        known = isinstance(error, (NodeFailed, EMO2Error)) or getattr(error, "one_line", False)
         text = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
         return _fail(
             text + ("" if known or options.debug else " (run it with --debug for the details)"), options, FAILED

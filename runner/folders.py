@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..models.errors import EMO2Error
+from ..models.errors import EMO2Error, from_disk
 
 
 def existing_folders(paths: Iterable[str | Path], option: str) -> list[Path]:
@@ -18,9 +19,14 @@ def existing_folders(paths: Iterable[str | Path], option: str) -> list[Path]:
 
 
 def output_folder(path: str | Path, option: str = "--out") -> Path:
-    """A folder for results; it is made when the first one is written."""
+    """A folder for results that can be written to; it is made when the first one is written."""
     folder = Path(path).expanduser()
-    taken = next((part for part in (folder, *folder.parents) if part.exists()), folder)
+    try:
+        taken = next((part for part in (folder, *folder.parents) if part.exists()), folder)
+    except OSError as error:
+        raise (from_disk(error) or error) from error
     if taken.exists() and not taken.is_dir():
         raise EMO2Error(option, "a folder", f"a file at {taken}", "Give another folder.")
+    if not os.access(taken, os.W_OK | os.X_OK):
+        raise EMO2Error(option, "a folder that can be written to", f"{taken}, which cannot", "Give another folder.")
     return folder

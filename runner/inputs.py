@@ -52,6 +52,8 @@ class InputFolders:
 
     def find(self, name: str) -> Path | None:
         """The file called `name` ("face.png", "sub/face.png", "x.png [output]"), or None."""
+        if not isinstance(name, str):
+            return None
         if name in self.granted:
             return Path(name) if Path(name).is_file() else None
         folders = self.folders
@@ -61,8 +63,11 @@ class InputFolders:
                 folders = [self.output] if self.output else []
         for folder in folders:
             path = folder / name
-            if self._within(path, folder) and path.is_file():
-                return path
+            try:
+                if self._within(path, folder) and path.is_file():
+                    return path
+            except OSError:  # a name too long
+                continue
         return None
 
     @staticmethod

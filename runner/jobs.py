@@ -29,6 +29,7 @@ from .workflow import Workflow, read_workflow
 log = logging.getLogger("emo2")
 OWN_COLUMNS = ("name", "out")
 TRIES = 3
+LONGEST = 200
 
 
 @dataclass
@@ -142,6 +143,8 @@ def read_jobs(
         inside = Path(cells.get("out", "").strip()).is_absolute() or folder.resolve().is_relative_to(out.resolve())
         if name in (".", "..") or any(c in name for c in "/\\\0:") or not inside:
             problems.append(_row_problem(number, f"{name!r} cannot be the name of a folder below {out}"))
+        elif len(name.encode()) > LONGEST:
+            problems.append(_row_problem(number, f"its name {name[:40]!r}... is longer than {LONGEST} bytes"))
         elif folder in folders:
             problems.append(
                 _row_problem(number, f"its results go to the same folder as row {folders[folder]}'s ({folder})")

@@ -12,6 +12,7 @@ from .definitions import Definitions, Spec, specs
 from .inputs import InputFolders
 from .problems import node_name
 
+HIGHEST_SEED = 2**64 - 1
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 Prompt = dict[str, dict[str, Any]]
 
@@ -55,6 +56,8 @@ def apply_settings(
 
 def apply_seed(prompt: Prompt, seed: int, definitions: Definitions) -> int:
     """Give `seed` to every seed widget that no wire feeds; returns how many there are."""
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise EMO2Error("--seed", f"a whole number from 0 to {HIGHEST_SEED}", seed, "Choose one in this range.")
     count = 0
     for node in prompt.values():
         for spec in specs(_definition(node, definitions), node["inputs"]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..models.errors import EMO2Error
+from ..models.errors import EMO2Error, from_disk
 
 
 def one_line(text: object, limit: int = 600) -> str:
@@ -25,6 +25,18 @@ def node_name(node_id: str, node: dict[str, Any] | None) -> str:
     return f'node {node_id} "{title}" ({kind})' if title and title != kind else f"node {node_id} ({kind})"
 
 
+REMEDIES = {
+    "required_input_missing": "Connect it, or give it a value.",
+    "bad_linked_input": "Connect it again.",
+    "return_type_mismatch": "Connect an output of the right type.",
+    "invalid_input_type": "Give a value of this type.",
+    "value_smaller_than_min": "Choose a bigger value.",
+    "value_bigger_than_max": "Choose a smaller value.",
+    "value_not_in_list": "Choose one that is.",
+}
+"""What to do about ComfyUI's own problems, where nothing better is known."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong. `kind`, `message` and `details` are ComfyUI's; `remedy` says what to do."""
@@ -38,7 +50,10 @@ class Problem:
 
     def __str__(self) -> str:
         message = f"{self.message}: {self.details}" if self.details else self.message
-        return one_line(" ".join(part for part in (f"{self.node}:" if self.node else "", message, self.remedy) if part))
+        remedy = self.remedy or REMEDIES.get(self.kind, "")
+        if remedy and not message.endswith((".", "!", "?", ")")):
+            message += "."
+        return one_line(" ".join(part for part in (f"{self.node}:" if self.node else "", message, remedy) if part))
 
 
 class WorkflowError(Exception):
@@ -58,6 +73,7 @@ class NodeFailed(Exception):
     """A node raised while the workflow ran; `str()` is one line that names the node."""
 
     def __init__(self, node_id: str, node: dict[str, Any], cause: BaseException):
+        cause = (from_disk(cause) if isinstance(cause, OSError) else None) or cause
         self.node_id, self.node, self.cause = node_id, node, cause
         text = str(cause)
         kind = "" if isinstance(cause, EMO2Error) or not text else f"{type(cause).__name__}: "

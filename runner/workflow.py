@@ -84,4 +84,6 @@ def _checked(data: dict[str, Any]) -> dict[str, Any]:
         raise WorkflowError(problems)
     for node in data.values():
         node.setdefault("inputs", {})
+        if not isinstance(node.get("_meta", {}), dict):  # it only holds the title
+            del node["_meta"]
     return data

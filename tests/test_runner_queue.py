@@ -95,7 +95,7 @@ def test_the_servers_validation_errors_are_lines_that_name_the_node(server, flow
     assert main(["queue", str(flow), "--server", server.url, "--out", str(tmp_path / "out"), "--quiet"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        'emo2: node 2 "Save Image" (SaveImage): Value 9 bigger than max of 8: steps',
+        'emo2: node 2 "Save Image" (SaveImage): Value 9 bigger than max of 8: steps. Choose a smaller value.',
         'emo2: node 2 "Save Image" (SaveImage): Custom validation failed: a - no way',
     ]
     assert files(tmp_path / "out") == []

@@ -102,11 +102,7 @@ def build(config: Mapping[str, Any], where: str = "audio_encoder") -> VoiceEncod
     """A voice encoder from a config: the keys of a Hugging Face `config.json`, and `do_normalize` (default true)."""
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-    kind = config.get("model_type")
-    if kind != "wav2vec2":
-        raise EMO2Error(
-            where, "a wav2vec 2.0 encoder (model_type wav2vec2)", f"model_type {kind}", "Choose a wav2vec 2.0 folder."
-        )
+    check_config(config, where)
     dropped = ("model_type", "do_normalize", "architectures", "torch_dtype", "dtype")
     values = {key: value for key, value in config.items() if key not in dropped}
     # An adapter would make the states fewer than 50 a second.
@@ -118,6 +114,15 @@ def build(config: Mapping[str, Any], where: str = "audio_encoder") -> VoiceEncod
             "Choose a wav2vec 2.0 encoder for speech at 16 kHz.",
         )  # fmt: skip
     return VoiceEncoder(Wav2Vec2Model(parsed), bool(config.get("do_normalize", True)))
+
+
+def check_config(config: Mapping[str, Any], where: str = "audio_encoder") -> None:
+    """EMO2Error for the config of another architecture."""
+    kind = config.get("model_type")
+    if kind != "wav2vec2":
+        raise EMO2Error(
+            where, "a wav2vec 2.0 encoder (model_type wav2vec2)", f"model_type {kind}", "Choose a wav2vec 2.0 folder."
+        )
 
 
 def write_tiny(path: Path | str, seed: int = 20250) -> Path:

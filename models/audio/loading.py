@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_tensors
+from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_header, read_tensors
 from ..errors import EMO2Error
-from .encoder import VoiceEncoder, build
+from .encoder import VoiceEncoder, build, check_config
 
 PREFIX = "wav2vec2."
 WEIGHT_NORM = {"conv.weight_g": "conv.parametrizations.weight.original0",
@@ -28,18 +29,18 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
     """
     path = Path(path)
     if not path.is_dir():
-        module, header = load_checkpoint(path, "audio", build, where)
+        module, header = load_checkpoint(path, "audio", lambda config: build(config, where), where)
         assert isinstance(module, VoiceEncoder)
         return module, header
     config = _json(path / "config.json", where)
     wishes = _json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
     config["do_normalize"] = bool(wishes.get("do_normalize", True))
     if wishes.get("sampling_rate", 16000) != 16000:
-        given = f"{wishes['sampling_rate']} Hz in {path.name}"
+        given = f"{wishes['sampling_rate']!r} Hz in {path.name}"
         raise EMO2Error(where, "an encoder for 16000 Hz", given, "Choose another encoder.")
     try:
         module = build(config, where)
-    except (TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # whatever transformers makes of a config that nobody checked
         if isinstance(error, EMO2Error):
             raise
         raise EMO2Error(
@@ -54,6 +55,15 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
         tensors.pop("masked_spec_embed", None)
     load_strictly(module.network, tensors, path.name, where)
     return module.eval().requires_grad_(False), Header(path, "audio", config)
+
+
+def check_encoder(path: Path, where: str = "audio_encoder") -> None:
+    """What can be known of a voice encoder without reading its weights; EMO2Error when `load_encoder` would fail."""
+    if not path.is_dir():
+        read_header(path, "audio", where)
+        return
+    check_config(_json(path / "config.json", where), where)
+    _weights_file(path, where)
 
 
 def is_encoder_folder(path: Path) -> bool:
@@ -76,16 +86,22 @@ def _json(path: Path, where: str) -> dict[str, Any]:
     return value
 
 
+def _weights_file(folder: Path, where: str) -> Path:
+    for path in (folder / "model.safetensors", folder / "pytorch_model.bin"):
+        if path.is_file():
+            return path
+    raise EMO2Error(
+        where, f"model.safetensors or pytorch_model.bin in {folder.name}", "neither", "Download the whole folder."
+    )
+
+
 def _weights(folder: Path, where: str) -> dict[str, torch.Tensor]:
-    safe, old = folder / "model.safetensors", folder / "pytorch_model.bin"
-    if safe.is_file():
-        return read_tensors(safe, where)
-    if not old.is_file():
-        raise EMO2Error(
-            where, f"model.safetensors or pytorch_model.bin in {folder.name}", "neither", "Download the whole folder."
-        )
+    old = _weights_file(folder, where)
+    if old.suffix == ".safetensors":
+        return read_tensors(old, where)
     try:
-        loaded = torch.load(old, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # it remarks on odd pickles; the error says all
+            loaded = torch.load(old, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise EMO2Error(
             where, f"tensors and nothing else in {old.name}", f"a damaged or unsafe file in {folder.name}",

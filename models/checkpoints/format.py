@@ -117,11 +117,12 @@ def load_checkpoint(
         torch.manual_seed(header.untrained or 0)
         try:
             module = build(header.config)
-        except (TypeError, KeyError, ValueError) as error:
+        except Exception as error:  # whatever a network makes of a config that nobody checked
             if isinstance(error, EMO2Error):
                 raise
+            reason = f"no {error} in its config" if isinstance(error, KeyError) else error
             raise EMO2Error(
-                where, f"{KINDS[kind]} with a config this version knows", f"{error} in {header.name}",
+                where, f"{KINDS[kind]} with a config this version knows", f"{reason} in {header.name}",
                 "Update the pack or get the file again.",
             ) from error  # fmt: skip
     if header.untrained is None:

@@ -96,6 +96,8 @@ def read_hand(path: Path) -> Hand:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path):  # where it is none, NumPy would take it for a pickle
+            pass
         with np.load(path, allow_pickle=False) as archive:
             wanted = [k for k in archive.files if k in (*NEEDED, "fingertips")]
             return {name: archive[name] for name in wanted}
@@ -133,6 +135,8 @@ def _hand(arrays: Mapping[str, Any], name: str) -> Hand:
         given = f"parents {arrays['kintree_table'][0].tolist()} in {name}"
         raise EMO2Error(WHERE, f"MANO's joint tree {PARENTS[1:]} in kintree_table", given, REMEDY)
     tips = np.asarray(arrays["fingertips"] if "fingertips" in arrays else _fingertips(numbers))
+    if tips.dtype.kind not in "iu":
+        raise EMO2Error(WHERE, "whole numbers in fingertips", f"{tips.dtype} in {name}", REMEDY)
     for key, index in (("f", numbers["f"]), ("fingertips", tips)):
         if index.size and not (index.min() >= 0 and index.max() < count):
             raise EMO2Error(WHERE, f"vertex numbers 0 to {count - 1} in {key}", f"{index.max():.0f} in {name}", REMEDY)

@@ -11,6 +11,7 @@ import torch
 
 from ...models.errors import EMO2Error
 from ...models.whole_files import whole_file
+from ...nodes.saving import check_prefix
 from .. import inputs
 from .image import found_file, missing
 from .saving import PREVIEWS, metadata, next_slot
@@ -82,6 +83,10 @@ class SaveAudio:
             "required": {"audio": ("AUDIO", {}), "filename_prefix": ("STRING", {"default": "audio/ComfyUI"})},
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
 
     def save_flac(
         self,

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImag
 
 from ...models.errors import EMO2Error
 from ...models.whole_files import whole_file
+from ...nodes.saving import check_prefix
 from .. import inputs
 from .saving import PREVIEWS, metadata, next_slot
 
@@ -93,6 +94,10 @@ class SaveImage:
             "required": {"images": ("IMAGE", {}), "filename_prefix": ("STRING", {"default": "ComfyUI"})},
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
 
     def save_images(
         self, images: torch.Tensor, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None

@@ -16,6 +16,7 @@ import torch
 from ...models.errors import EMO2Error
 from ...models.video.sound import LAYOUTS, Sound, sound_of
 from ...models.whole_files import whole_file
+from ...nodes.saving import check_prefix
 from .. import inputs
 from .audio import read_audio
 from .image import found_file, missing
@@ -208,6 +209,10 @@ class SaveVideo:
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+        return check_prefix(filename_prefix)
 
     def execute(
         self, video: Any, filename_prefix: str, format: str, codec: str, prompt: Any = None, extra_pnginfo: Any = None

@@ -151,7 +151,7 @@ def test_a_node_error_names_the_node_and_the_remedy(run, api):
     ("setting", "value", "kind"),
     [
         ("EMO2SampleHandMotion.steps", 0, "value_smaller_than_min"),
-        ("EMO2LoadMotionModel.model_name", "nowhere.safetensors", "value_not_in_list"),
+        ("EMO2LoadMotionModel.model_name", "nowhere.safetensors", "custom_validation_failed"),
     ],
 )
 def test_a_wrong_value_is_refused_before_any_work(server, api, setting, value, kind):
