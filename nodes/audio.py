@@ -71,7 +71,7 @@ class LoadAudioEncoder:
         return {"required": {"encoder": (list(_encoders()), {"tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, encoder: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, encoder: str | None = None) -> bool | str:
         try:
             if encoder is not None:
                 check_encoder(_path(encoder), "encoder")

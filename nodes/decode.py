@@ -47,7 +47,7 @@ class LoadVAE:
         return {"required": {"vae_name": (host.model_files("emo2", kind="vae"), {"tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, vae_name: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, vae_name: str | None = None) -> bool | str:
         return host.check_model(vae_name, "vae", "vae_name")
 
     def load(self, vae_name: str) -> tuple[PackVAE]:
@@ -190,7 +190,7 @@ class StreamVideo:
         }  # fmt: skip
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None = None) -> bool | str:
         return check_prefix(filename_prefix)
 
     def stream(

@@ -63,7 +63,7 @@ class LoadHands:
         return {"required": {"hands": ([NEUTRAL, *hand_files()], {"default": NEUTRAL, "tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, hands: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, hands: str | None = None) -> bool | str:
         try:
             if hands not in (None, NEUTRAL):
                 host.model_path(hands, hand_files().get(hands, "mano"), "hands")

@@ -45,7 +45,7 @@ class SaveMotion:
         }}  # fmt: skip
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None = None) -> bool | str:
         return check_prefix(filename_prefix)
 
     def save(self, motion: Motion, filename_prefix: str) -> dict[str, Any]:
@@ -67,16 +67,17 @@ class LoadMotion:
         return {"required": {"motion_file": (motion_files(), {"tooltip": tip, "emo2_file": True})}}
 
     @classmethod
-    def IS_CHANGED(cls, motion_file: str) -> str:
+    def IS_CHANGED(cls, motion_file: str | None = None) -> str:
         try:
-            return fingerprint(motion_path(motion_file))
+            return fingerprint(motion_path(motion_file)) if motion_file is not None else ""
         except (EMO2Error, OSError):
             return ""
 
     @classmethod
-    def VALIDATE_INPUTS(cls, motion_file: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, motion_file: str | None = None) -> bool | str:
         try:
-            motion_path(motion_file)
+            if motion_file is not None:  # it is None when it comes over a wire
+                motion_path(motion_file)
         except EMO2Error as error:
             return str(error)
         return True
@@ -179,7 +180,7 @@ class ExportBVH:
         }  # fmt: skip
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename_prefix: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None = None) -> bool | str:
         return check_prefix(filename_prefix)
 
     def export(

@@ -34,7 +34,7 @@ class LoadMotionModel:
         return {"required": {"model_name": (host.model_files("emo2", kind="motion"), {"tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, model_name: str | None = None) -> bool | str:
         return host.check_model(model_name, "motion", "model_name")
 
     def load(self, model_name: str) -> tuple[host.ModelHandle]:

@@ -46,7 +46,7 @@ class LoadVideoModel:
         return {"required": {"model_name": (host.model_files("emo2", kind="video"), {"tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, model_name: str | None = None) -> bool | str:
         return host.check_model(model_name, "video", "model_name")
 
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
@@ -247,7 +247,7 @@ class LoadCLIPVision:
         return {"required": {"clip_name": (host.model_files("emo2", kind="clip_vision"), {"tooltip": tip})}}
 
     @classmethod
-    def VALIDATE_INPUTS(cls, clip_name: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, clip_name: str | None = None) -> bool | str:
         return host.check_model(clip_name, "clip_vision", "clip_name")
 
     def load(self, clip_name: str) -> tuple[PackCLIPVision]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
+from emo2 import NODE_CLASS_MAPPINGS
 from emo2.runner.executor import run_workflow
 from PIL import Image
 
@@ -147,18 +148,41 @@ def test_a_node_error_names_the_node_and_the_remedy(run, api):
     assert "500" in message and message.endswith("Choose an earlier start.")
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "kind"),
-    [
-        ("EMO2SampleHandMotion.steps", 0, "value_smaller_than_min"),
-        ("EMO2LoadMotionModel.model_name", "nowhere.safetensors", "custom_validation_failed"),
-    ],
-)
-def test_a_wrong_value_is_refused_before_any_work(server, api, setting, value, kind):
-    prompt = api("hand_motion_only", {setting: value})
+def refused(server, prompt, class_id):
+    """The errors of one node of a prompt that the server does not take: (type, input, details)."""
     wanted = [node_of(prompt, "SaveVideo")]  # the other outputs may do without the wrong value, and would run
     status, body = server.request("/prompt", {"prompt": prompt, "partial_execution_targets": wanted})
-    class_id, field = setting.split(".")
     node = json.loads(body)["node_errors"][node_of(prompt, class_id)]
     assert status == 400 and node["class_type"] == class_id
-    assert [(error["type"], error["extra_info"]["input_name"]) for error in node["errors"]] == [(kind, field)]
+    return [(error["type"], error["extra_info"]["input_name"], error["details"]) for error in node["errors"]]
+
+
+def test_a_value_out_of_range_is_refused_before_any_work(server, api):
+    prompt = api("hand_motion_only", {"EMO2SampleHandMotion.steps": 0})
+    ((kind, name, _),) = refused(server, prompt, "EMO2SampleHandMotion")
+    assert (kind, name) == ("value_smaller_than_min", "steps")
+
+
+def test_a_missing_or_wrong_model_is_refused_with_the_remedy(server, api):
+    for file, words in (
+        ("nowhere.safetensors", ("not there", "Put the file there")),
+        ("emo2_video_tiny.safetensors", ("a hand-motion model", "a video model")),
+        ("../../main.py", ("Choose a file from the list",)),
+    ):
+        prompt = api("hand_motion_only", {"EMO2LoadMotionModel.model_name": file})
+        ((kind, name, details),) = refused(server, prompt, "EMO2LoadMotionModel")
+        assert (kind, name) == ("custom_validation_failed", "model_name")
+        assert all(word in details for word in words) and "\n" not in details, details
+
+
+@pytest.mark.parametrize("class_id", sorted(NODE_CLASS_MAPPINGS))
+def test_a_missing_input_is_called_missing(server, class_id):
+    required = NODE_CLASS_MAPPINGS[class_id].INPUT_TYPES().get("required", {})
+    prompt = {"1": {"class_type": class_id, "inputs": {}}}
+    if not NODE_CLASS_MAPPINGS[class_id].__dict__.get("OUTPUT_NODE"):
+        prompt["2"] = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}
+    status, body = server.request("/prompt", {"prompt": prompt})
+    errors = json.loads(body)["node_errors"]["1"]["errors"]
+    assert status == 400
+    assert {error["type"] for error in errors} == {"required_input_missing"}
+    assert {error["extra_info"]["input_name"] for error in errors} == set(required)

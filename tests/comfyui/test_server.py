@@ -54,7 +54,7 @@ def test_files_in_the_servers_model_folder_appear_without_a_restart(server):
     try:
         node = server.get("/object_info/EMO2LoadMotionModel")["EMO2LoadMotionModel"]
         names = node["input"]["required"]["model_name"][0]
-        assert names[0] == "mine/copy.safetensors" and "emo2_motion_tiny.safetensors" in names
+        assert "mine/copy.safetensors" in names and names[-1] == "emo2_motion_tiny.safetensors", "the pack comes last"
         assert not any("broken" in name for name in names)
     finally:
         copy.unlink()
