@@ -24,6 +24,7 @@ function show(node, message) {
     // Neither saved with the workflow nor sent to the server.
     widget.serialize = false;
     widget.options.serialize = false;
+    widget.label = "warning";
     if (widget.element) widget.element.readOnly = true;
     widget.value = "";
   }
