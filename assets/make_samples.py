@@ -57,7 +57,7 @@ def hand(canvas, wrist, side):
 
 
 def portrait() -> np.ndarray:
-    """(704, 528, 3) BGR: half a person, shoulders 0.36 of the width apart, neck at (0.5, 0.45)."""
+    """(704, 528, 3) BGR: half a person, shoulder joints 0.35 of the width apart, between them the point (0.5, 0.47)."""
     canvas = np.zeros((HEIGHT * FINE, WIDTH * FINE, 3), np.uint8)
     canvas[:] = WALL
     shape(canvas, FLOOR, [(0, 560), (WIDTH, 530), (WIDTH, HEIGHT), (0, HEIGHT)])
@@ -68,15 +68,15 @@ def portrait() -> np.ndarray:
     shape(canvas, HAIR, [(middle - 92, 190), (middle - 96, 320), (middle + 96, 320), (middle + 92, 190)])
     limb(canvas, SHADE, (middle, 240), (middle, 320), 33, 40)
 
-    torso = [(middle - 98, 326), (middle - 40, 304), (middle + 40, 304), (middle + 98, 326),
+    torso = [(middle - 98, 306), (middle - 40, 294), (middle + 40, 294), (middle + 98, 306),
              (middle + 92, HEIGHT), (middle - 92, HEIGHT)]  # fmt: skip
     shape(canvas, JACKET, torso)
-    shape(canvas, SHIRT, [(middle - 36, 304), (middle + 36, 304), (middle + 44, HEIGHT), (middle - 44, HEIGHT)])
-    shape(canvas, SKIN, [(middle - 30, 302), (middle + 30, 302), (middle, 352)])
+    shape(canvas, SHIRT, [(middle - 36, 294), (middle + 36, 294), (middle + 44, HEIGHT), (middle - 44, HEIGHT)])
+    shape(canvas, SKIN, [(middle - 30, 292), (middle + 30, 292), (middle, 338)])
     for side in (-1, 1):
-        shape(canvas, JACKET_SHADE, [(middle + side * 38, 302), (middle + side * 62, 360), (middle + side * 44, 400),
-                                     (middle + side * 10, 372)])  # fmt: skip
-        shoulder, elbow, wrist = (middle + side * 92, 352), (middle + side * 132, 505), (middle + side * 78, 596)
+        shape(canvas, JACKET_SHADE, [(middle + side * 38, 292), (middle + side * 62, 350), (middle + side * 44, 390),
+                                     (middle + side * 10, 362)])  # fmt: skip
+        shoulder, elbow, wrist = (middle + side * 92, 331), (middle + side * 134, 480), (middle + side * 78, 566)
         limb(canvas, JACKET_SHADE, shoulder, elbow, 35, 30)
         limb(canvas, JACKET, (shoulder[0] - side * 2, shoulder[1]), (elbow[0] - side * 2, elbow[1]), 32, 27)
         limb(canvas, JACKET_SHADE, elbow, wrist, 30, 23)

@@ -34,9 +34,9 @@ TALL = {
     "LoadImage": 300,
     "PreviewImage": 280,
     "SaveImage": 300,
-    "SaveVideo": 300,
+    "SaveVideo": 640,
     "LoadAudio": 120,
-    "EMO2StreamVideo": 620,
+    "EMO2StreamVideo": 1020,
 }
 ONLY_NEW = {"CreateVideo": {"bit_depth"}}
 """Inputs that older ComfyUI versions do not have: the workflows leave them out."""
@@ -94,7 +94,7 @@ class Flow:
         left, width = self.column, len(columns) * (COLUMN + GAP) - GAP
         lines = sum(1 + len(line) // (width // 7) for line in note.splitlines())
         tall = 50 + 18 * lines
-        self.notes.append({"pos": [left, TOP], "size": [width, tall], "text": note})
+        self.notes.append({"title": title, "pos": [left, TOP], "size": [width, tall], "text": note})
         bottom = TOP + tall
         for index, column in enumerate(columns):
             y = TOP + tall + GAP + 20
@@ -150,7 +150,8 @@ class Flow:
             nodes.append({
                 "id": len(self.nodes) + 1 + index, "type": "MarkdownNote", "pos": note["pos"], "size": note["size"],
                 "flags": {}, "order": len(self.nodes) + index, "mode": 0, "inputs": [], "outputs": [],
-                "title": "About this stage", "properties": {}, "widgets_values": [note["text"]], "color": "#432", "bgcolor": "#653",
+                "title": note["title"], "properties": {}, "widgets_values": [note["text"]], "color": "#432",
+                "bgcolor": "#653",
             })  # fmt: skip
         return {
             "last_node_id": len(nodes), "last_link_id": len(self.links), "nodes": nodes, "links": self.links,

@@ -2,18 +2,19 @@
 
 from build import Flow, Node
 
-PICTURE = "**1. Your picture.** One person, facing the camera. Then move the cross and the bar until they sit on the neck and the shoulders: this is what lines the hands up with the person."  # noqa: E501
-VOICE = "**2. Your voice.** Any length, any format. It is encoded once; both stages listen to the same features."
-MOTION = "**3. Hand motion.** Stage 1 of EMO2: the voice moves two hands. Try another `seed`, or `speed_left` and `speed_right`.\nEverything that says *motion* can be edited here: put EMO2 Smooth, Scale, Mirror, Mute or Splice Motion on this wire."  # noqa: E501
-LOOK = "**Look.** The motion over time, and the maps that stage 2 sees."
-VIDEO = "**4. Video.** Stage 2 of EMO2 paints the person around the hands. `quick_preview` shows timing and framing in a few steps; set `end_second` to try a short stretch first."  # noqa: E501
-RESULT = "**5. Result.** The video with your sound, and a sheet of its frames."
+# ruff: noqa: E501
+PICTURE = "## 1. Your picture\nOne person, facing the camera: *choose file to upload*. The sample `portrait.png` lies in the pack's folder `assets`.\nThen move the cross and the bar until they sit on the neck and the shoulders: this is what lines the hands up with the person."
+VOICE = "## 2. Your voice\nAny length, any format; the sample is `assets/speech.flac`. It is encoded once; both stages listen to the same features."
+MOTION = "## 3. Hand motion\nStage 1 of EMO2: the voice moves two hands. Try another `seed`, or `speed_left` and `speed_right`.\nEverything that says *motion* can be edited here: put EMO2 Smooth, Scale, Mirror, Mute or Splice Motion on this wire."
+LOOK = "## Look\nThe motion over time, and the maps that stage 2 sees."
+VIDEO = "## 4. Video\nStage 2 of EMO2 paints the person around the hands. `quick_preview` shows timing and framing in a few steps; set `end_second` here (not in stage 1) to try a short stretch first."
+RESULT = "## 5. Result\nThe video with your sound, and a sheet of its frames."
 
 
 def inputs(flow: Flow) -> tuple[Node, Node, Node, Node, Node]:
     """Picture and voice: (picture, framing, voice, encoder, features)."""
     picture = flow.add("LoadImage", image="portrait.png")
-    framing = flow.add("EMO2SetFraming", image=picture["IMAGE"], neck_y=0.44, shoulder_width=0.35)
+    framing = flow.add("EMO2SetFraming", image=picture["IMAGE"], neck_y=0.47, shoulder_width=0.35)
     shown = flow.add("PreviewImage", title="Framing", images=framing["preview"])
     flow.stage("Picture", "input", PICTURE, [[picture, framing, shown]])
     voice = flow.add("LoadAudio", audio="speech.flac")
@@ -40,7 +41,7 @@ def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
 
 def sheet_of(flow: Flow, title: str, images: tuple[Node, str], fps: tuple[Node, str]) -> list[Node]:
     """A few of many pictures, side by side: one preview however long the voice is."""
-    sheet = flow.add("EMO2ContactSheet", images=images, fps=fps)
+    sheet = flow.add("EMO2ContactSheet", title=f"Sheet: {title}", images=images, fps=fps)
     return [sheet, flow.add("PreviewImage", title=title, images=sheet["sheet"])]
 
 
@@ -79,9 +80,9 @@ def talking_avatar() -> Flow:
 
     film = flow.add("CreateVideo", images=frames["images"], audio=voice["AUDIO"], fps=video["fps"])
     saved = flow.add("SaveVideo", video=film["VIDEO"], filename_prefix="talking_avatar")
-    sheet = flow.add("EMO2ContactSheet", images=frames["images"], fps=video["fps"])
+    sheet = flow.add("EMO2ContactSheet", title="Sheet of the result", images=frames["images"], fps=video["fps"])
     sheet_saved = flow.add("SaveImage", images=sheet["sheet"], filename_prefix="talking_avatar_sheet")
-    flow.stage("Result", "output", RESULT, [[film, saved, sheet, sheet_saved]])
+    flow.stage("Result", "output", RESULT, [[film, saved], [sheet, sheet_saved]])
     return flow
 
 
@@ -90,7 +91,7 @@ def hand_motion_only() -> Flow:
     _, framing, voice, _, features = inputs(flow)
     motion, hands = hand_motion(flow, framing, features)
     resampled = flow.add("EMO2ResampleMotion", title="Frame rate of the other model", motion=motion["motion"], fps=16.0)
-    note = "**For other models.** Wan 2.2 S2V wants 16 frames a second, MimicMotion 15, VACE 16, Wan-Animate 16: set it here. Feed the OpenPose video to pose inputs and the MANO video to depth or hand-mesh inputs."  # noqa: E501
+    note = "## For other models\nWan 2.2 S2V and VACE want 16 frames a second, MimicMotion 15, Wan-Animate what your workflow runs at: set it here. Feed the OpenPose video to pose inputs and the MANO video to depth or hand-mesh inputs."
     flow.stage("Frame rate", "motion", note, [[resampled]])
     columns = []
     makers = (
@@ -100,14 +101,16 @@ def hand_motion_only() -> Flow:
     )
     for class_id, output, name, extra in makers:
         maps = flow.add(class_id, motion=resampled["motion"], **extra)
-        film = flow.add("CreateVideo", images=maps[output], audio=voice["AUDIO"], fps=resampled["fps"])
-        saved = flow.add("SaveVideo", video=film["VIDEO"], filename_prefix=f"hand_motion_{name}")
+        film = flow.add(
+            "CreateVideo", title=f"Video of {name}", images=maps[output], audio=voice["AUDIO"], fps=resampled["fps"]
+        )
+        saved = flow.add("SaveVideo", title=f"Save {name}", video=film["VIDEO"], filename_prefix=f"hand_motion_{name}")
         columns.append([maps, film, saved])
-    note = "**Three videos of the same motion**, each with your sound: OpenPose drawing, MANO maps, keypoint maps. Delete the ones you do not need."  # noqa: E501
+    note = "## Three videos of the same motion\nEach with your sound: OpenPose drawing, MANO maps, keypoint maps. Delete the ones you do not need."
     flow.stage("Pose videos", "output", note, columns)
     kept = flow.add("EMO2SaveMotion", motion=motion["motion"], filename_prefix="motion/hand_motion")
     bones = flow.add("EMO2ExportBVH", motion=motion["motion"], filename_prefix="motion/hand_motion")
-    note = "**Keep it.** The motion as a file for EMO2 Load Motion, and as BVH for Blender, Maya and others."
+    note = "## Keep it\nThe motion as a file for EMO2 Load Motion, and as BVH for Blender, Maya and others."
     flow.stage("Motion files", "motion", note, [[kept, bones]])
     return flow
 
@@ -126,7 +129,7 @@ def long_video() -> Flow:
         motion=motion["motion"], audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=20,
         filename_prefix="long_video",
     )  # fmt: skip
-    note = "**4. Straight into a file.** Clip after clip is painted and written, so ten minutes need no more memory than ten seconds. Interrupted, or the power went? Queue it again: it goes on where it was."  # noqa: E501
+    note = "## 4. Straight into a file\nClip after clip is painted and written, so ten minutes need no more memory than ten seconds. Interrupted, or the power went? Queue it again: it goes on where it was."
     flow.stage("Video", "video", note, [[model, vae, reference], [stream]])
     return flow
 

@@ -213,15 +213,18 @@ def font(size: int) -> Any:
 
 
 def legend(picture: np.ndarray, lines: list[tuple[str, tuple[int, ...]]]) -> np.ndarray:
-    """The picture with lines of text on a dark plate in its lower left corner; left as it is where there is no room."""
+    """The picture with lines of text on a dark plate in its upper left corner, where hands seldom are.
+
+    Left as it is where there is no room.
+    """
     height, width = picture.shape[:2]
-    size = max(round(min(height, width) / 32), 9)
+    size = max(round(min(height, width) / 40), 9)
     type_face = font(size)
     longest = max(type_face.getlength(text) for text, _ in lines)
     plate = (round(longest + size * 2.2), round(len(lines) * size * 1.35 + size * 0.8))
     if plate[0] > width * 0.9 or plate[1] > height * 0.4:
         return picture
-    left, top = size // 2, height - plate[1] - size // 2
+    left, top = size // 2, size // 2
     picture = picture.copy()
     part = picture[top : top + plate[1], left : left + plate[0]]
     part[:] = (part * 0.3 + np.array(HALO) * 0.7).astype(np.uint8)

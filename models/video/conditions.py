@@ -186,7 +186,10 @@ def mismatch(conditions: Conditions, count: int) -> str | None:
     if abs(len(conditions.motion) - count) / fps <= MISMATCH_SECONDS:
         return None
     what = "its last pose is held" if len(conditions.motion) < count else "the rest is not used"
-    return f"The motion lasts {len(conditions.motion) / fps:.2f} s and the sound {count / fps:.2f} s: {what}."
+    seconds = f"{len(conditions.motion) / fps:.2f} s and the sound {count / fps:.2f} s"
+    return (
+        f"The motion lasts {seconds}: {what}. For a short try, set end_second on this node and leave the motion whole."
+    )
 
 
 def track_mismatch(conditions: Conditions, sound_seconds: float) -> str | None:
