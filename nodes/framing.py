@@ -35,9 +35,9 @@ class SetFraming:
         return {"required": {
             "image": ("IMAGE", {"tooltip": "The reference picture: one picture with one person."}),
             "neck_x": ("FLOAT", {**place, "default": 0.5,
-                "tooltip": "The point midway between the shoulder joints, across: 0 is the left edge, 1 the right one."}),
+                "tooltip": "The point midway between the shoulder joints: 0 is the left edge, 1 the right one."}),
             "neck_y": ("FLOAT", {**place, "default": 0.45,
-                "tooltip": "The same point, down: at the pit of the neck. 0 is the upper edge, 1 the lower one."}),
+                "tooltip": "The same point's height, at the pit of the neck: 0 is the top edge, 1 the bottom."}),
             "shoulder_width": ("FLOAT", {"default": 0.36, "min": 0.01, "max": 3.0, "step": 0.005, "round": 0.0001,
                 "tooltip": "From shoulder joint to shoulder joint, as a share of the picture's width. It stands for "
                            "38 cm and so sets the size of the hands."}),
