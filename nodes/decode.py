@@ -22,6 +22,7 @@ from .rendering import (
     checked_conditions,
     compute_for,
     model_fingerprint,
+    samples_of,
     sampling_widgets,
     settings_of,
     video_model,
@@ -140,7 +141,7 @@ class DecodeVideo:
         }
 
     def decode(self, vae: Any, latent: dict[str, Any], chunk: int) -> tuple[torch.Tensor]:
-        samples = latent["samples"]
+        samples = samples_of(latent, "latent")
         progress = host.Progress(-(-len(samples) // max(1, chunk)), f"decoding, {len(samples)} frames")
         try:
             return (decode_video(vae, samples, chunk, check=progress.tick),)

@@ -205,6 +205,7 @@ def motion_files() -> list[str]:
 
 def motion_path(name: str) -> Path:
     """The file a name in the list stands for; it never leaves its folder."""
+    name = str(name)
     if not host.inside() and host.outside.find and (found := host.outside.find(name)) and found.suffix == ".npz":
         return found
     folder = host.output_directory() if name.endswith(OUTPUT) else host.input_directory()

@@ -67,6 +67,15 @@ def video_model(model: Any, where: str = "model") -> Any:
     return model.module
 
 
+def samples_of(latent: Any, where: str) -> torch.Tensor:
+    """The tensor in a LATENT."""
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    if not isinstance(samples, torch.Tensor):
+        given = type(latent if samples is None else samples).__name__
+        raise EMO2Error(where, "latents", given, "Connect EMO2 Sample Video.")
+    return samples
+
+
 def model_fingerprint(model: host.ModelHandle) -> str:
     """SHA-256 of the model's file, remembered as long as the file does not change."""
     status = model.header.path.stat()

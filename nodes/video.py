@@ -26,6 +26,7 @@ from .rendering import (
     compute_for,
     draws_cartoons,
     model_fingerprint,
+    samples_of,
     sampling_widgets,
     settings_of,
     video_model,
@@ -224,7 +225,7 @@ class SampleVideo:
                 start=start,
                 count=count,
                 windows=windows,
-                previous=None if previous is None else previous["samples"],
+                previous=None if previous is None else samples_of(previous, "previous"),
                 compute=compute_for(model),
                 on_step=on_step,
             )

@@ -51,7 +51,7 @@ class Problem:
     def __str__(self) -> str:
         message = f"{self.message}: {self.details}" if self.details else self.message
         remedy = self.remedy or REMEDIES.get(self.kind, "")
-        if remedy and not message.endswith((".", "!", "?", ")")):
+        if remedy and not message.endswith((".", "!", "?")):
             message += "."
         return one_line(" ".join(part for part in (f"{self.node}:" if self.node else "", message, remedy) if part))
 

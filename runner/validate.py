@@ -138,6 +138,9 @@ class _Node:
 
     def _constant(self, spec: Spec, received: dict[str, Any]) -> Problem | None:
         value = self.inputs[spec.name]
+        if not spec.is_widget and spec.kind != "*" and not spec.options.get("forceInput"):
+            details = f"{spec.name}, {value!r} where a {spec.kind} should come over a wire"
+            return self.problem("invalid_input_type", "An input has a value but no wire", details, "Connect it.")
         if isinstance(value, dict) and "__value__" in value:
             value = value["__value__"]
         try:

@@ -71,7 +71,7 @@ def test_errors_name_the_node(outside):
     np.savez(outside / "mano" / "MANO_RIGHT.npz", v_template=np.zeros((778, 3)))
     with pytest.raises(EMO2Error, match=r"^EMO2 Load Hands, hands: .*without f, weights"):
         run("EMO2LoadHands", hands="MANO_RIGHT.npz")
-    with pytest.raises(EMO2Error, match=r"^EMO2 Render MANO Maps, width and height"):
+    with pytest.raises(EMO2Error, match=r"^EMO2 Render MANO Maps, width: expected a number from 0 to"):
         run("EMO2RenderManoMaps", motion=random_motion(), width=-8, height=0)
 
 

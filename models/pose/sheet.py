@@ -28,6 +28,8 @@ def contact_sheet(
 
     With `fps` above 0 each is labelled with the time of frame i in seconds and its number, else with its number alone.
     """
+    if not len(indices):
+        raise EMO2Error("images", "at least one picture", "none", "Connect some pictures.")
     columns = max(min(columns, len(indices)), 1)
     margin = max(width // 160, 2)
     cell = (width - margin * (columns + 1)) // columns
