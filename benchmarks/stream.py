@@ -33,9 +33,8 @@ def measure(seconds: float, small: bool = True, steps: int = 1, twice: bool = Fa
 
 
 def run(quick: bool) -> list[dict]:
-    long, small = (60, True) if quick else (600, False)
-    short_job, long_job = measure(10, small), measure(long, small)
-    size = "smallest network" if small else "tiny model"
+    long, size = 60 if quick else 600, "smallest network"
+    short_job, long_job = measure(10), measure(long)
     return [
         {"name": f"stream: memory growth, {seconds} s", "value": job["growth"], "unit": "MB", "note": size}
         for seconds, job in ((10, short_job), (long, long_job))
