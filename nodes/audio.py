@@ -81,8 +81,7 @@ class LoadAudioEncoder:
 
     def load(self, encoder: str) -> tuple[host.ModelHandle]:
         module, header = load_encoder(_path(encoder), "encoder")
-        if header.untrained is not None:
-            host.warn(f"{header.name} holds untrained (random) weights: it hears sounds, but understands no speech.")
+        host.warn_untrained(header)
         return (host.wrap(module, header),)
 
 

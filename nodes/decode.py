@@ -54,8 +54,7 @@ class LoadVAE:
     def load(self, vae_name: str) -> tuple[PackVAE]:
         path = host.model_path(vae_name, "emo2", "vae_name")
         module, header = load_checkpoint(path, "vae", vae.build, "vae_name")
-        if header.untrained is not None:
-            host.warn(f"{header.name} holds untrained (random) weights: decoded pictures will be grey noise.")
+        host.warn_untrained(header)
         return (PackVAE(host.wrap(module, header)),)
 
 

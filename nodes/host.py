@@ -357,10 +357,12 @@ def check_cancelled() -> None:
 
 def warn(message: str) -> None:
     """Tell the user without stopping: on the running node and in the log, or on the command line."""
-    log.warning("%s", message)
     if not inside():
-        outside.warnings.append(message)
+        if message not in outside.warnings:  # once a run is enough on the command line
+            outside.warnings.append(message)
+            log.warning("%s", message)
         return
+    log.warning("%s", message)
     server = getattr(sys.modules.get("server"), "PromptServer", None)
     server = getattr(server, "instance", None)
     if server is None:  # ComfyUI's modules without its server: the log has it
@@ -370,6 +372,24 @@ def warn(message: str) -> None:
     prompt_id = context.prompt_id if context else None
     # Not send_progress_text: the text that it puts on a node is saved into the workflow by older versions.
     server.send_sync(WARNING_EVENT, {"node": node_id, "prompt_id": prompt_id, "message": message}, server.client_id)
+
+
+UNTRAINED = {
+    "audio": "it hears sounds, but understands no speech",
+    "motion": "hands will tremble at rest, not follow the voice",
+    "video": "the video will be coloured noise, not a person",
+    "vae": "decoded pictures will be grey noise",
+    "clip_vision": "it tells pictures apart, but knows nothing of them",
+}
+"""What to expect of a model of each kind that has learned nothing."""
+
+
+def warn_untrained(header: Header) -> None:
+    """Warn when a checkpoint holds no trained weights. Nodes that load it call this, and those that make something
+    with it: a loader does not run again while ComfyUI remembers its result.
+    """
+    if header.untrained is not None:
+        warn(f"{header.name} holds untrained (random) weights: {UNTRAINED[header.kind]}.")
 
 
 def video_from_file(path: Path) -> Any:

@@ -104,6 +104,7 @@ def checked_conditions(
     known = video_conditions.prepare(
         config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands
     )
+    host.warn_untrained(model.header)
     warning = video_conditions.framing_mismatch(known)
     if warning:
         host.warn(warning)

@@ -41,10 +41,7 @@ class LoadMotionModel:
         module, header = load_checkpoint(
             host.model_path(model_name, "emo2", "model_name"), "motion", build, "model_name"
         )
-        if header.untrained is not None:
-            host.warn(
-                f"{header.name} holds untrained (random) weights: hands will tremble at rest, not follow the voice."
-            )
+        host.warn_untrained(header)
         return (host.wrap(module, header),)
 
 
@@ -122,6 +119,7 @@ class SampleHandMotion:
         start, count = stretch(audio_features.duration, config.fps, start_second, end_second)
         if hands not in HANDS:
             raise EMO2Error("hands", f"one of {', '.join(HANDS)}", repr(hands), "Choose one of these.")
+        host.warn_untrained(model.header)
         host.load(model)
         progress = Ticks(f"hand motion, {count} frames")
         try:

@@ -53,10 +53,7 @@ class LoadVideoModel:
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
         path = host.model_path(model_name, "emo2", "model_name")
         module, header = load_checkpoint(path, "video", network.build, "model_name")
-        if header.untrained is not None:
-            host.warn(
-                f"{header.name} holds untrained (random) weights: the video will be coloured noise, not a person."
-            )
+        host.warn_untrained(header)
         return (host.wrap(module, header),)
 
 
@@ -254,10 +251,7 @@ class LoadCLIPVision:
     def load(self, clip_name: str) -> tuple[PackCLIPVision]:
         path = host.model_path(clip_name, "emo2", "clip_name")
         module, header = load_checkpoint(path, "clip_vision", clip_vision.build, "clip_name")
-        if header.untrained is not None:
-            host.warn(
-                f"{header.name} holds untrained (random) weights: it tells pictures apart, but knows nothing of them."
-            )
+        host.warn_untrained(header)
         return (PackCLIPVision(host.wrap(module, header)),)
 
 

@@ -204,7 +204,7 @@ def test_without_either_the_end_decides(model, ref):
 def test_motion_and_sound_of_different_lengths(model, ref, outside, frames, told):
     outside.warnings.clear()
     assert sample(model, ref, audio_features=cases.sound(25), motion=cases.motion(frames))[2] == 25
-    assert [("lasts" in line) for line in outside.warnings] == [True] * told
+    assert sum("lasts" in line for line in outside.warnings) == told
 
 
 def test_a_range_goes_on_from_the_frames_before(model, ref):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from emo2 import NODE_CLASS_MAPPINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "tests" / "artifacts"
@@ -109,6 +110,13 @@ def test_the_page_sends_what_the_api_form_says(page, server, name):
         assert {name: theirs.get(name) for name in names} == {name: own[name] for name in names}, node
         if node["class_type"].startswith("EMO2"):
             assert set(theirs) == set(own), node
+
+
+def test_every_wire_of_the_pack_has_its_own_colour(page):
+    opened(page, "talking_avatar")
+    kinds = {kind for cls in NODE_CLASS_MAPPINGS.values() for kind in cls.RETURN_TYPES if kind.startswith("EMO2_")}
+    colours = page.evaluate("(kinds) => kinds.map((kind) => window.LGraphCanvas.link_type_colors[kind])", sorted(kinds))
+    assert all(colours) and len(set(colours)) == len(kinds), dict(zip(sorted(kinds), colours))
 
 
 def test_warnings_stand_on_the_node_and_are_not_saved(page, server):
