@@ -69,8 +69,8 @@ class Node:
     def height(self) -> int:
         rows = max(len(self.linked), len(self.outputs))
         shown = sum(1 + bool(spec.options.get("control_after_generate")) for spec in self.widgets.values())
-        # A loader may have to show a warning about its file.
-        warning = 64 if self.class_id.startswith("EMO2Load") else 0
+        # These may have to show a warning about the model's file.
+        warning = 64 if self.class_id.startswith(("EMO2Load", "EMO2Sample")) else 0
         return max(20 + 20 * rows + 24 * shown + warning, TALL.get(self.class_id, 0))
 
 
