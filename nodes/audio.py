@@ -19,6 +19,7 @@ from ..models.audio import (
 from ..models.errors import EMO2Error
 from ..models.types import AudioFeatures
 from . import host
+from .loading import warn_untrained
 from .registry import node
 
 FOLDERS = ("emo2", "audio_encoders")
@@ -81,7 +82,7 @@ class LoadAudioEncoder:
 
     def load(self, encoder: str) -> tuple[host.ModelHandle]:
         module, header = load_encoder(_path(encoder), "encoder")
-        host.warn_untrained(header)
+        warn_untrained(header)
         return (host.wrap(module, header),)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from ..models.checkpoints.format import load_checkpoint
 from ..models.errors import EMO2Error
 from ..models.types import AudioFeatures, Motion, Reference
 from ..models.video import conditions, vae
@@ -16,6 +15,7 @@ from ..models.video.mp4 import CRF
 from ..models.video.sound import sound_of
 from ..models.video.stream import stream_video
 from . import host
+from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
     Steps,
@@ -49,13 +49,10 @@ class LoadVAE:
 
     @classmethod
     def VALIDATE_INPUTS(cls, vae_name: str | None = None) -> bool | str:
-        return host.check_model(vae_name, "vae", "vae_name")
+        return check_model(vae_name, "vae", "vae_name")
 
     def load(self, vae_name: str) -> tuple[PackVAE]:
-        path = host.model_path(vae_name, "emo2", "vae_name")
-        module, header = load_checkpoint(path, "vae", vae.build, "vae_name")
-        host.warn_untrained(header)
-        return (PackVAE(host.wrap(module, header)),)
+        return (PackVAE(load_model(vae_name, "vae", vae.build, "vae_name")),)
 
 
 class PackVAE:

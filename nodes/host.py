@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..models.checkpoints.format import Header, read_header
+from ..models.checkpoints.format import Header
 from ..models.errors import EMO2Error
 from ..models.video.video_file import VideoFile
 from .model_folders import kind_of, walk
@@ -158,20 +158,6 @@ def model_path(name: str, folder: str = "emo2", where: str = "model") -> Path:
     raise EMO2Error(
         where, f"a file in {searched}", f"{plain!r}, which is not there", "Put the file there, or choose another one."
     )
-
-
-def check_model(name: str | None, kind: str, where: str) -> bool | str:
-    """VALIDATE_INPUTS of nodes that load our checkpoints: True, or why this file is none of this kind.
-
-    ComfyUI asks before anything runs, and then leaves out its own look at the list, which could only say that a file
-    is not in it. None comes over a wire, later.
-    """
-    try:
-        if name is not None:
-            read_header(model_path(name, "emo2", where), kind, where)
-    except EMO2Error as error:
-        return str(error)
-    return True
 
 
 def input_directory() -> Path:
@@ -372,24 +358,6 @@ def warn(message: str) -> None:
     prompt_id = context.prompt_id if context else None
     # Not send_progress_text: the text that it puts on a node is saved into the workflow by older versions.
     server.send_sync(WARNING_EVENT, {"node": node_id, "prompt_id": prompt_id, "message": message}, server.client_id)
-
-
-UNTRAINED = {
-    "audio": "it hears sounds, but understands no speech",
-    "motion": "hands will tremble at rest, not follow the voice",
-    "video": "the video will be coloured noise, not a person",
-    "vae": "decoded pictures will be grey noise",
-    "clip_vision": "it tells pictures apart, but knows nothing of them",
-}
-"""What to expect of a model of each kind that has learned nothing."""
-
-
-def warn_untrained(header: Header) -> None:
-    """Warn when a checkpoint holds no trained weights. Nodes that load it call this, and those that make something
-    with it: a loader does not run again while ComfyUI remembers its result.
-    """
-    if header.untrained is not None:
-        warn(f"{header.name} holds untrained (random) weights: {UNTRAINED[header.kind]}.")
 
 
 def video_from_file(path: Path) -> Any:

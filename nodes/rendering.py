@@ -20,6 +20,7 @@ from ..models.video.preview import colour_factors, rough_picture
 from ..models.video.sampler import Compute
 from ..models.video.schedulers import SCHEDULERS
 from . import host
+from .loading import warn_untrained
 
 CARTOON_PIXELS = 256 * 256
 STRENGTH = {"default": 1.0, "min": 0.0, "max": 5.0, "step": 0.05, "round": 0.001}
@@ -104,7 +105,7 @@ def checked_conditions(
     known = video_conditions.prepare(
         config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands
     )
-    host.warn_untrained(model.header)
+    warn_untrained(model.header)
     warning = video_conditions.framing_mismatch(known)
     if warning:
         host.warn(warning)

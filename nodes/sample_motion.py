@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.checkpoints.format import load_checkpoint
 from ..models.errors import EMO2Error
 from ..models.motion import SCHEDULERS, STYLES, MotionConfig, build, sample_motion
 from ..models.types import AudioFeatures, Framing, Motion
 from . import host
+from .loading import check_model, load_model, warn_untrained
 from .registry import node
 
 FREE = "auto"
@@ -35,14 +35,10 @@ class LoadMotionModel:
 
     @classmethod
     def VALIDATE_INPUTS(cls, model_name: str | None = None) -> bool | str:
-        return host.check_model(model_name, "motion", "model_name")
+        return check_model(model_name, "motion", "model_name")
 
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
-        module, header = load_checkpoint(
-            host.model_path(model_name, "emo2", "model_name"), "motion", build, "model_name"
-        )
-        host.warn_untrained(header)
-        return (host.wrap(module, header),)
+        return (load_model(model_name, "motion", build, "model_name"),)
 
 
 @node("EMO2SampleHandMotion", "EMO2 Sample Hand Motion", "EMO2/motion")
@@ -119,7 +115,7 @@ class SampleHandMotion:
         start, count = stretch(audio_features.duration, config.fps, start_second, end_second)
         if hands not in HANDS:
             raise EMO2Error("hands", f"one of {', '.join(HANDS)}", repr(hands), "Choose one of these.")
-        host.warn_untrained(model.header)
+        warn_untrained(model.header)
         host.load(model)
         progress = Ticks(f"hand motion, {count} frames")
         try:

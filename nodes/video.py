@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from ..models.checkpoints.format import load_checkpoint
 from ..models.errors import EMO2Error
 from ..models.types import AudioFeatures, Framing, Motion, Reference
 from ..models.video import clip_vision, conditions
@@ -18,6 +17,7 @@ from ..models.video.picture import covered, one_picture
 from ..models.video.sampler import sample_video
 from ..models.video.windows import WEIGHTS, WindowOptions
 from . import host
+from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
     Steps,
@@ -48,13 +48,10 @@ class LoadVideoModel:
 
     @classmethod
     def VALIDATE_INPUTS(cls, model_name: str | None = None) -> bool | str:
-        return host.check_model(model_name, "video", "model_name")
+        return check_model(model_name, "video", "model_name")
 
     def load(self, model_name: str) -> tuple[host.ModelHandle]:
-        path = host.model_path(model_name, "emo2", "model_name")
-        module, header = load_checkpoint(path, "video", network.build, "model_name")
-        host.warn_untrained(header)
-        return (host.wrap(module, header),)
+        return (load_model(model_name, "video", network.build, "model_name"),)
 
 
 @node("EMO2EncodeReference", "EMO2 Encode Reference", "EMO2/video")
@@ -246,13 +243,10 @@ class LoadCLIPVision:
 
     @classmethod
     def VALIDATE_INPUTS(cls, clip_name: str | None = None) -> bool | str:
-        return host.check_model(clip_name, "clip_vision", "clip_name")
+        return check_model(clip_name, "clip_vision", "clip_name")
 
     def load(self, clip_name: str) -> tuple[PackCLIPVision]:
-        path = host.model_path(clip_name, "emo2", "clip_name")
-        module, header = load_checkpoint(path, "clip_vision", clip_vision.build, "clip_name")
-        host.warn_untrained(header)
-        return (PackCLIPVision(host.wrap(module, header)),)
+        return (PackCLIPVision(load_model(clip_name, "clip_vision", clip_vision.build, "clip_name")),)
 
 
 class PackCLIPVision:
