@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from ..models.errors import EMO2Error
+from ..models.picture import covered, one_picture
 from ..models.types import AudioFeatures, Framing, Motion, Reference
 from ..models.video import clip_vision, conditions
 from ..models.video import model as network
 from ..models.video.clips import plan_clips
 from ..models.video.decode import check_vae
 from ..models.video.photograph import looks_like_photograph
-from ..models.video.picture import covered, one_picture
 from ..models.video.sampler import sample_video
 from ..models.video.windows import WEIGHTS, WindowOptions
 from . import host

@@ -85,11 +85,6 @@ def _sections(inputs: Mapping[str, Any], prefix: str, values: Mapping[str, Any])
                     yield from _sections(option.get("inputs") or {}, full, values)
 
 
-def spec_of(definition: Definition, name: str, values: Mapping[str, Any] | None = None) -> Spec | None:
-    """The input called `name`, or None."""
-    return next((spec for spec in specs(definition, values) if spec.name == name), None)
-
-
 def describe(class_id: str, cls: type, display_name: str | None = None) -> dict[str, Any]:
     """A classic node class in the form in which /object_info shows it."""
     types = list(cls.RETURN_TYPES)  # type: ignore[attr-defined]

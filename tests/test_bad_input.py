@@ -153,7 +153,7 @@ def test_odd_pictures_that_are_legal_work(emo2, tmp_path, short, mode, size, fil
 
 
 def test_a_huge_picture_is_legal():
-    from emo2.models.video.picture import covered, one_picture
+    from emo2.models.picture import covered, one_picture
 
     assert covered(one_picture(torch.rand(1, 1, 1, 1).expand(1, 6000, 8000, 4)), (128, 96)).shape == (1, 128, 96, 3)
 

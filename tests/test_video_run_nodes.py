@@ -7,10 +7,10 @@ import torch
 import video_run_cases as cases
 from emo2.models.checkpoints.format import save_checkpoint
 from emo2.models.errors import EMO2Error
+from emo2.models.picture import covered, one_picture
 from emo2.models.types import AudioFeatures, Framing
 from emo2.models.video import vae as autoencoder
 from emo2.models.video.photograph import looks_like_photograph
-from emo2.models.video.picture import covered, one_picture
 from emo2.models.video.windows import WindowOptions
 from emo2.nodes import host
 from emo2.nodes.decode import LoadVAE, StreamVideo

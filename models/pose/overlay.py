@@ -11,11 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import EMO2Error
 from ..hands.layer import HandModel
-from ..types import Framing, Motion, cover_box
+from ..picture import one_picture as checked_picture
+from ..picture import resized
+from ..types import Framing, Motion
 from .body import FOREARM, LIMBS, REST_WRISTS, SHOULDERS, UPPER_ARM, WRISTS, body_joints, half_body
 
 HAND_COLOURS = np.array([[255, 146, 43], [61, 158, 255]], np.float64)
@@ -27,38 +29,17 @@ HALO = (14, 17, 22)
 
 def one_picture(image: Any, where: str = "image") -> np.ndarray:
     """The one picture of an IMAGE batch (1, H, W, C) in 0..1 as (H, W, 3) uint8: alpha is dropped, grey repeated."""
-    shape = tuple(getattr(image, "shape", ()))
-    if len(shape) not in (3, 4) or shape[-1] not in (1, 3, 4) or 0 in shape:
-        raise EMO2Error(where, "one picture (1, H, W, 3)", f"shape {shape}", "Connect an image.")
-    if len(shape) == 4 and shape[0] != 1:
-        remedy = "Choose one with Image From Batch."
-        raise EMO2Error(where, "one picture", f"a batch of {shape[0]}", remedy)
-    array = np.asarray(image.detach().cpu().numpy() if hasattr(image, "detach") else image, np.float32)
-    array = array.reshape(shape[-3:])[..., :3]
-    if not np.isfinite(array).all():
-        raise EMO2Error(where, "finite pixel values", "NaN or infinity", "Check the node that made the picture.")
-    picture = (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture)
+    if isinstance(image, torch.Tensor) and image.ndim == 3:
+        image = image[None]
+    pixels = checked_picture(image, where)[0].float().cpu().clamp(0, 1).numpy()
+    return np.ascontiguousarray((pixels * 255 + 0.5).astype(np.uint8))
 
 
 def covered(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The picture scaled to cover `size` (H, W) and cut at its centre, as `Framing.fitted` supposes."""
+    """The picture (H, W, 3) uint8 scaled to cover `size` (H, W) and cut at its centre, as the model will see it."""
     if picture.shape[:2] == tuple(size):
         return picture
-    scale, left, top = cover_box(picture.shape[:2], size)
-    # Pixel centres: target pixel x shows source place (x + 0.5 + left) / scale - 0.5.
-    shift = lambda cut: (0.5 + cut) / scale - 0.5
-    matrix = np.array([[1 / scale, 0, shift(left)], [0, 1 / scale, shift(top)]])
-    source = picture
-    if scale < 0.5:
-        # Far smaller: average first, or fine detail would sparkle.
-        smaller = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
-        source = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
-        ratio = np.array([smaller[0] / picture.shape[1], smaller[1] / picture.shape[0]])
-        matrix = np.array([[ratio[0] / scale, 0, ratio[0] * (0.5 + left) / scale - 0.5],
-                           [0, ratio[1] / scale, ratio[1] * (0.5 + top) / scale - 0.5]])  # fmt: skip
-    flags = (cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(source, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(resized(Image.fromarray(picture), size)).copy()
 
 
 def draw_framing(picture: np.ndarray, framing: Framing) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A reference picture brought to the model's size: covering, centred, nothing stretched."""
+"""A reference picture, checked and brought to another size: covering, centred, nothing stretched."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import EMO2Error
-from ..types import cover_box
+from .errors import EMO2Error
+from .types import cover_box
 
 
 def one_picture(image: torch.Tensor, where: str = "image") -> torch.Tensor:
@@ -37,12 +37,15 @@ def covered(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     source = (image.shape[1], image.shape[2])
     if source == tuple(size):
         return image.float().cpu().clamp(0, 1)
-    scale, left, top = cover_box(source, size)
-    box = (left / scale, top / scale, (left + size[1]) / scale, (top + size[0]) / scale)
-    box = (max(0.0, box[0]), max(0.0, box[1]), min(float(source[1]), box[2]), min(float(source[0]), box[3]))
     pixels = image[0].float().cpu().numpy()
-    channels = [
-        np.asarray(Image.fromarray(pixels[..., c]).resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box))
-        for c in range(3)
-    ]
+    channels = [np.asarray(resized(Image.fromarray(pixels[..., c]), size)) for c in range(3)]
     return torch.from_numpy(np.stack(channels, axis=-1))[None].clamp(0, 1)
+
+
+def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The part of a Pillow picture that `cover_box` keeps, at `size` (H, W)."""
+    width, height = picture.size
+    scale, left, top = cover_box((height, width), size)
+    box = (left / scale, top / scale, (left + size[1]) / scale, (top + size[0]) / scale)
+    box = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))
+    return picture.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
