@@ -1,0 +1,102 @@
+"""What the tiny profile's figures ought to be: the floor must be shipped in any case, the target asks for a long run.
+
+Every figure has its words and its goal here, so that the table, the model card and the tests name the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..report import Goal, Row, missing
+
+at_least = lambda floor, target=None: Goal(low=floor, target_low=target)
+at_most = lambda floor, target=None: Goal(high=floor, target_high=target)
+
+FIGURES: dict[str, tuple[str, Goal | None]] = {
+    # part vae
+    "vae.psnr": ("reconstruction, PSNR dB", at_least(28, 32)),
+    "vae.ssim": ("reconstruction, SSIM", None),
+    # part video
+    "video.psnr": ("true motion, PSNR dB", None),
+    "video.ssim": ("true motion, SSIM", None),
+    "video.repeat_psnr": ("repeating the reference, PSNR dB", None),
+    "video.repeat_ssim": ("repeating the reference, SSIM", None),
+    "video.gain": ("better than repeating the reference, dB", at_least(4, 6)),
+    "video.gap": ("below the reconstruction, dB", at_most(6, 4)),
+    "video.identity": ("the right person among 20", at_least(0.80, 0.95)),
+    "video.hands_true_left_tenth": ("true motion, left hand within 1/10 of the width", at_least(0.70, 0.90)),
+    "video.hands_true_right_tenth": ("true motion, right hand within 1/10 of the width", at_least(0.70, 0.90)),
+    "video.hands_true_left_twentieth": ("true motion, left hand within 1/20 of the width", at_least(0.45, 0.70)),
+    "video.hands_true_right_twentieth": ("true motion, right hand within 1/20 of the width", at_least(0.45, 0.70)),
+    "video.hands_made_left_tenth": ("generated motion, left hand within 1/10", at_least(0.70, 0.90)),
+    "video.hands_made_right_tenth": ("generated motion, right hand within 1/10", at_least(0.70, 0.90)),
+    "video.hands_made_left_twentieth": ("generated motion, left hand within 1/20", at_least(0.45, 0.70)),
+    "video.hands_made_right_twentieth": ("generated motion, right hand within 1/20", at_least(0.45, 0.70)),
+    "video.hands_real": ("the estimator on real renders, within 1/20", at_least(0.98)),
+    # part mouth
+    "mouth.correlation": ("mouth and sound, correlation at the best lag", at_least(0.5, 0.7)),
+    "mouth.lag": ("lag of the best correlation, frames", Goal(low=-1, high=1)),
+    "mouth.shuffled": ("mouth and other clips' sound, correlation at lag 0", Goal(high=0.1)),
+    "mouth.true": ("the same measure on real renders", None),
+    # part speech
+    "speech.correlation": ("real voices, correlation at the best lag", at_least(0.4)),
+    "speech.lag": ("real voices, lag, frames", None),
+    # part motion
+    "motion.div": ("DIV, times the truth's", Goal(low=0.7, high=1.5)),
+    "motion.jerk": ("jerk, times the truth's", at_most(1.5)),
+    "motion.fgd": ("FGD, times that of the mean pose", at_most(0.3)),
+    "motion.retrieval": ("retrieval among 32, times chance", at_least(4)),
+    "motion.ba": ("BA", None),
+    "motion.ba_null": ("BA against 20 time shifts of the sound", None),
+    "motion.ba_sigmas": ("BA above its null, standard deviations", at_least(3)),
+    "motion.speed_left": ("asked and measured speed, left hand, Spearman", at_least(0.9)),
+    "motion.speed_right": ("asked and measured speed, right hand, Spearman", at_least(0.9)),
+    "motion.style": ("style classified rightly", at_least(0.80, 0.90)),
+    "motion.seams": ("velocity jump at seams, times the 99th percentile elsewhere", at_most(1.5)),
+    "motion.pck": ("PCK against the truth (one of many right answers)", None),
+    # part continuity
+    "continuity.arms": ("arm continuity, hand maps alone / with keypoints", at_least(0.85, 0.95)),
+    "continuity.elbows": ("elbow position, hand maps alone / with keypoints", at_least(0.85, 0.95)),
+    # part drift
+    "drift.identity": ("identity error, last second / first, over 20 s", at_most(1.3)),
+    "drift.background": ("background error, last second / first, over 20 s", at_most(1.3)),
+    # part ablations: differences "with minus without"
+    "ablations.motion_psnr": ("true minus generated motion, PSNR dB", at_least(0)),
+    "ablations.motion_ssim": ("true minus generated motion, SSIM", at_least(0)),
+    "ablations.motion_hkv": ("generated minus true motion, HKV", at_least(0)),
+    "ablations.confidence_hkc": ("with minus without hand confidence, HKC", at_least(0)),
+    "ablations.discriminator": ("with minus without pose discriminator, hands within 1/10", None),
+    "ablations.keypoints": ("with minus without keypoints, arm continuity", None),
+    "ablations.motion_frames": ("with minus without motion frames, jump at clip seams", None),
+}  # fmt: skip
+"""Key -> (label, goal). Which part a figure belongs to is said by the key."""
+
+PARTS = ("vae", "video", "mouth", "motion", "continuity", "drift", "speech", "ablations")
+
+
+def figure(key: str, value: float | None, **more: Any) -> Row:
+    """The row of a figure, with its words and its goal."""
+    label, goal = FIGURES[key]
+    return Row(key, label, value, goal=goal, **more)
+
+
+def not_measured(part: str, why: object, done: Iterable[Row] = ()) -> list[Row]:
+    """Rows for all figures of a part that are not among `done`, each with the reason."""
+    have = {row.key for row in done}
+    rows = [missing(key, label, why, goal) for key, (label, goal) in FIGURES.items()]
+    return [row for row in rows if row.part == part and row.key not in have]
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The rows as FIGURES lists them; others come last."""
+    places = {key: place for place, key in enumerate(FIGURES)}
+    return sorted(rows, key=lambda row: places.get(row.key, len(places)))
+
+
+def noted(rows: Iterable[Row], note: str) -> list[Row]:
+    """The rows with one more remark each, where there is one to make."""
+    if not note:
+        return list(rows)
+    return [replace(row, note=f"{row.note}; {note}" if row.note else note) for row in rows]
