@@ -1,0 +1,140 @@
+"""A puppet's head: skull, hair, eyes that blink, and a mouth that opens and widens with the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Canvas, shade
+from .identity import Person
+
+CHIN = 0.0
+"""Where the neck meets the head, metres above the neck root."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One frame's head. centre: pixels; scale: pixels a metre; nod, turn, tilt: radians; opening, width, lid: 0..1."""
+
+    centre: np.ndarray
+    scale: float
+    nod: float
+    turn: float
+    tilt: float
+    opening: float
+    width: float
+    lid: float
+
+
+def head_height(person: Person) -> float:
+    """Metres from the neck root up to the head's centre."""
+    return CHIN + 0.045 + person.head[1]
+
+
+def paint_back_hair(canvas: Canvas, person: Person, pose: Pose) -> None:
+    """What hangs behind the neck and shoulders; drawn before the trunk."""
+    at, wide, high = _frame(person, pose)
+    if person.hair_style == "long":
+        canvas.ellipse(at(0, 0.35), (wide * 1.22 * pose.scale, high * 1.35 * pose.scale), _degrees(pose), person.hair)
+    elif person.hair_style in ("bob", "curly"):
+        canvas.ellipse(at(0, 0.05), (wide * 1.25 * pose.scale, high * 1.02 * pose.scale), _degrees(pose), person.hair)
+
+
+def paint_head(canvas: Canvas, person: Person, pose: Pose) -> None:
+    """Skull, ears, face and front hair over what is there."""
+    at, wide, high = _frame(person, pose)
+    s, angle = pose.scale, _degrees(pose)
+    for side in (-1, 1):
+        canvas.circle(at(side * 0.98 - 0.25 * np.sin(pose.turn), 0.02), wide * 0.2 * s, shade(person.skin, 0.88))
+    canvas.ellipse(at(0, 0), (wide * s, high * s), angle, person.skin)
+    # Features slide over the skull as it turns and nods.
+    slide_x, slide_y = 0.55 * np.sin(pose.turn), 0.5 * np.sin(pose.nod)
+    face = lambda x, y: at(x * np.cos(pose.turn) + slide_x, y + slide_y)
+    if person.beard:
+        canvas.ellipse(face(0, 0.62), (wide * 0.74 * s, high * 0.42 * s), angle, person.hair)
+    _eyes(canvas, person, pose, face, wide)
+    canvas.ellipse(face(0.02, 0.16), (wide * 0.11 * s, high * 0.1 * s), angle, shade(person.skin, 0.82))
+    paint_mouth(canvas, person, pose, face(0, MOUTH_Y), wide)
+    _hair(canvas, person, pose, at, wide, high)
+
+
+MOUTH_Y = 0.5
+"""Where the mouth stands below the head's centre, in head heights."""
+
+
+def mouth_place(person: Person, pose: Pose) -> np.ndarray:
+    """The mouth's centre in pixels."""
+    at, _, _ = _frame(person, pose)
+    return at(0.55 * np.sin(pose.turn), MOUTH_Y + 0.5 * np.sin(pose.nod))
+
+
+def paint_mouth(canvas: Canvas, person: Person, pose: Pose, centre: np.ndarray, wide: float) -> None:
+    """Lips round a dark opening: its height is 0.55 of the head's half width at full opening."""
+    s, angle = pose.scale, _degrees(pose)
+    half = wide * (0.3 + 0.22 * pose.width) * s
+    gap = wide * 0.5 * pose.opening * s
+    lip = wide * 0.075 * s
+    canvas.ellipse(centre, (half + lip, gap + lip), angle, person.lips)
+    if gap > 0.15:
+        canvas.ellipse(centre, (half, gap), angle, (58, 14, 22))
+    if gap > lip * 1.5:
+        bottom = centre + np.array([0, gap * 0.55])
+        canvas.ellipse(bottom, (half * 0.55, gap * 0.35), angle, (196, 84, 92))
+
+
+def _eyes(canvas: Canvas, person: Person, pose: Pose, face: Callable[..., np.ndarray], wide: float) -> None:
+    s, angle = pose.scale, _degrees(pose)
+    for side in (-1, 1):
+        middle = face(side * 0.42, -0.12)
+        radius = wide * 0.185 * person.eye * s
+        open_part = max(1 - pose.lid, 0.0)
+        if open_part > 0.15:
+            canvas.ellipse(middle, (radius, radius * open_part), angle, (250, 250, 248))
+            canvas.ellipse(middle, (radius * 0.55, radius * min(0.55, open_part)), angle, person.iris)
+            canvas.ellipse(middle, (radius * 0.26, radius * min(0.26, open_part)), angle, (16, 14, 16))
+        else:
+            canvas.ellipse(middle, (radius, radius * 0.2), angle, shade(person.skin, 0.5))
+        brow = [face(side * 0.2, -0.4), face(side * 0.62, -0.42)]
+        canvas.capsule(brow[0], brow[1], (wide * 0.055 * person.brow * s,) * 2, shade(person.hair, 0.8))
+        if person.glasses:
+            canvas.ellipse(middle, (wide * 0.3 * s, wide * 0.28 * s), angle, (40, 40, 48), line=wide * 0.07 * s)
+    if person.glasses:
+        canvas.line([face(-0.14, -0.12), face(0.14, -0.12)], wide * 0.07 * s, (40, 40, 48))
+
+
+def _hair(canvas: Canvas, person: Person, pose: Pose, at: Callable[..., np.ndarray], wide: float, high: float) -> None:
+    s, angle, style = pose.scale, _degrees(pose), person.hair_style
+    if style == "bald":
+        return
+    top = at(0.12 * np.sin(pose.turn), -0.16)
+    depth = {"crop": 0.86, "cap": 0.9}.get(style, 0.93)
+    # The upper half of an ellipse, drawn as its arc's polygon.
+    canvas.ellipse(top, (wide * 1.07 * s, high * depth * s), angle, person.hair, span=(188.0, 352.0))
+    if style == "cap":
+        canvas.capsule(at(-1.0, -0.42), at(1.2, -0.42), (wide * 0.13 * s,) * 2, person.second)
+    if style == "bun":
+        canvas.circle(at(0, -1.08), wide * 0.42 * s, person.hair)
+    if style in ("short", "bob", "long"):
+        canvas.capsule(at(-0.95, -0.35), at(-0.98, 0.1), (wide * 0.16 * s, wide * 0.1 * s), person.hair)
+        canvas.capsule(at(0.95, -0.35), at(0.98, 0.1), (wide * 0.16 * s, wide * 0.1 * s), person.hair)
+    if style == "curly":
+        for turn in np.linspace(-2.9, -0.25, 8):
+            canvas.circle(at(np.cos(turn), np.sin(turn) * 0.85 - 0.1), wide * 0.34 * s, person.hair)
+
+
+def _frame(person: Person, pose: Pose) -> tuple[Callable[..., np.ndarray], float, float]:
+    """A function from head coordinates (1 = a half axis) to pixels, and the half axes in metres."""
+    wide, high = person.head
+    cos, sin = np.cos(pose.tilt), np.sin(pose.tilt)
+
+    def at(x: float, y: float) -> np.ndarray:
+        x, y = x * wide * pose.scale, y * high * pose.scale
+        return pose.centre + np.array([x * cos - y * sin, x * sin + y * cos])
+
+    return at, wide, high
+
+
+def _degrees(pose: Pose) -> float:
+    return float(np.degrees(pose.tilt))
