@@ -1,4 +1,4 @@
-"""What one trainer teaches: a `Recipe` names the networks, the data, the loss and the checkpoint; the loop does the rest.
+"""What one trainer teaches: a `Recipe` names the networks, the data, loss and checkpoint; the loop does the rest.
 
 All randomness of a sample (timestep, noise, what is dropped) is drawn by the dataset from (seed, index). So a run goes
 on after a kill as if nothing had happened, and two processes see what one with the doubled batch sees.
@@ -54,7 +54,7 @@ class Recipe(ABC):
         return []
 
     def parameter_groups(self, module: nn.Module) -> list[dict[str, Any]]:
-        """What the optimiser gets: one group of everything trainable, or several with their own `lr` factor as `scale`."""
+        """What the optimiser gets: groups of parameters, each with its own factor on the learning rate as `scale`."""
         return [{"params": [p for p in module.parameters() if p.requires_grad], "scale": 1.0}]
 
 

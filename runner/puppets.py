@@ -1,0 +1,62 @@
+"""`emo2 puppets`: paint the procedural world's pictures ahead of training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..models.errors import EMO2Error
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """The command's options."""
+    parser = commands.add_parser(
+        "puppets", help="paint a data set of puppets for training",
+        description="Paint puppets (speech, gestures, pictures, maps) into a folder, and encode them as latents.",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where the records go")
+    parser.add_argument("--count", metavar="N", type=int, default=4000, help="how many puppets (default %(default)s)")
+    parser.add_argument("--frames", metavar="N", type=int, default=36, help="frames a puppet (default %(default)s)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="number of the first puppet")
+    parser.add_argument("--split", choices=("train", "held-out"), default="train", help="which world (default train)")
+    parser.add_argument("--vae", metavar="FILE", type=Path, help="also encode them with this autoencoder")
+    parser.add_argument("--part", metavar="K/N", default="0/1", help="paint every N-th from K on, for N processes")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Paint, then encode if asked; both go on where they were stopped."""
+    part = _part(options.part)
+    for name in ("count", "frames"):
+        if getattr(options, name) < 1:
+            raise EMO2Error(name, "at least 1", getattr(options, name), f"Give a larger --{name}.")
+    import cv2
+    from tqdm import tqdm
+
+    from ..training.puppets.cache import write_cache
+
+    cv2.setNumThreads(1)  # the pictures are small: threads only wait for each other
+
+    with tqdm(desc="paint", unit="puppet") as bar:
+        write_cache(options.out, options.count, options.seed, options.split, options.frames, progress=_tick(bar),
+                    part=part)  # fmt: skip
+    if options.vae is not None:
+        from ..training.puppets.latents import encode_cache
+
+        with tqdm(desc="encode", unit="puppet") as bar:
+            encode_cache(options.out, options.vae, progress=_tick(bar), part=part)
+    return 0
+
+
+def _tick(bar: object):
+    def tick(done: int, total: int) -> None:
+        bar.total = total  # type: ignore[attr-defined]
+        bar.update(done - bar.n)  # type: ignore[attr-defined]
+
+    return tick
+
+
+def _part(text: str) -> tuple[int, int]:
+    first, _, many = text.partition("/")
+    if not (first.isdecimal() and many.isdecimal() and int(first) < int(many)):
+        raise EMO2Error("part", "K/N with K from 0 to N - 1", repr(text), "For one of two processes give 0/2 or 1/2.")
+    return int(first), int(many)
