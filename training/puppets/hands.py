@@ -74,7 +74,7 @@ def _streak(length: float, travel: np.ndarray) -> np.ndarray:
     kernel = np.zeros((2 * reach + 1,) * 2, np.float32)
     norm = np.hypot(*travel)
     along = travel / norm * length / 2 if norm > 1e-6 else np.array([length / 2, 0.0])
-    ends = [tuple(int(round((reach + s * v) * 16)) for v in along) for s in (-1, 1)]
+    ends = [tuple(round(float(reach + s * v) * 16) for v in along) for s in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
     kernel = cv2.GaussianBlur(kernel, (0, 0), max(length / 8, 0.5))
     return kernel / kernel.sum()

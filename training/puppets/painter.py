@@ -117,7 +117,9 @@ def _trunk(canvas: Canvas, person: Person, points: np.ndarray, s: float, pose: P
         canvas.circle(shoulder, 0.062 * s * wide, person.top)
     canvas.polygon(np.array([at(x, y) for x, y in outline]), person.top)
     _pattern(canvas, person, at, s)
-    canvas.capsule(neck + [0, 0.02 * s], pose.centre, (0.058 * s * wide**0.5, 0.05 * s), shade(person.skin, 0.8))
+    canvas.capsule(
+        neck + np.array([0, 0.02 * s]), pose.centre, (0.058 * s * wide**0.5, 0.05 * s), shade(person.skin, 0.8)
+    )
     if person.neckline == "v":
         canvas.polygon(np.array([at(-0.07, -0.1), at(0.07, -0.1), at(0, 0.2)]), shade(person.skin, 0.92))
     elif person.neckline == "collar":

@@ -39,7 +39,9 @@ def _frame(canvas: Canvas, item: Item, extent: np.ndarray) -> None:
 def _lamp(canvas: Canvas, item: Item, extent: np.ndarray) -> None:
     centre, half = np.array(item.place) * extent, np.array(item.size) * extent
     canvas.polygon(centre + half * np.array([[-0.5, -0.6], [0.5, -0.6], [1, 0.4], [-1, 0.4]]), item.colours[0])
-    canvas.capsule(centre + [0, half[1] * 0.4], [centre[0], extent[1]], (half[0] * 0.12,) * 2, item.colours[1])
+    canvas.capsule(
+        centre + np.array([0, half[1] * 0.4]), [centre[0], extent[1]], (half[0] * 0.12,) * 2, item.colours[1]
+    )
 
 
 def _shelf(canvas: Canvas, item: Item, extent: np.ndarray) -> None:
@@ -56,7 +58,7 @@ def _plant(canvas: Canvas, item: Item, extent: np.ndarray) -> None:
     centre, half = np.array(item.place) * extent, np.array(item.size) * extent
     for angle in (-50, -15, 20, 55):
         tip = centre + half * np.array([np.sin(np.radians(angle)), -np.cos(np.radians(angle))])
-        canvas.capsule(centre + [0, half[1]], tip, (half[0] * 0.08, half[0] * 0.22), item.colours[0])
+        canvas.capsule(centre + np.array([0, half[1]]), tip, (half[0] * 0.08, half[0] * 0.22), item.colours[0])
     canvas.polygon(centre + half * np.array([[-0.5, 0.8], [0.5, 0.8], [0.35, 1.6], [-0.35, 1.6]]), item.colours[1])
 
 
