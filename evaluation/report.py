@@ -1,4 +1,4 @@
-"""What an evaluation says: rows of figures with intervals, held against a floor and a target, as a table and as JSON."""
+"""What an evaluation says: figures with intervals, held against a floor and a target, as a table and as JSON."""
 
 from __future__ import annotations
 

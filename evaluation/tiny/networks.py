@@ -43,6 +43,8 @@ class Networks:
     folders: Sequence[Path]
     replaced: dict[str, Path] = field(default_factory=dict)
     """Kinds whose file is given by its path, for checkpoints that are compared."""
+    device: str = "cpu"
+    """Where the video model computes; the others are small."""
 
     def path(self, kind: str) -> Path:
         """The file of a kind: the one with the pack's name, else the only one of that kind."""
@@ -126,7 +128,7 @@ class Networks:
     def video(self) -> Any:
         from ...models.video import model
 
-        return load_checkpoint(self.path("video"), "video", model.build, "--models")[0]
+        return load_checkpoint(self.path("video"), "video", model.build, "--models")[0].to(self.device)
 
     def features(self, waveform: np.ndarray) -> AudioFeatures:
         """What the voice encoder hears in 16 kHz mono sound (T,)."""
@@ -139,7 +141,8 @@ class Networks:
         image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None] / 255
         latents = self.vae.encode(image)
         with torch.no_grad():
-            features = self.video.encode_reference(latents * self.video.config.latent_scale)
+            features = self.video.encode_reference((latents * self.video.config.latent_scale).to(self.device))
+        features = {name: value.float().cpu() for name, value in features.items()}
         return Reference(latents, features, image, self.digest("video"), framing)
 
     def image_embed(self, picture: np.ndarray) -> torch.Tensor | None:

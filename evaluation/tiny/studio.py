@@ -1,0 +1,205 @@
+"""Videos and motions made for an evaluation. Making them is what takes long, so each is kept and never made twice.
+
+A video's name in the work folder is a fingerprint of all that it is made from: networks, picture, motion, sound,
+settings. An evaluation that was stopped goes on where it stood, and a changed network makes everything anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...models.errors import EMO2Error
+from ...models.types import Framing, Motion
+from ...models.video.conditions import Settings
+from ...models.whole_files import whole_file
+from .networks import Networks
+
+Progress = Callable[[str, int, int], None]
+"""(what is being made, how many are there, of how many)."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One video to make: `frames` frames of the person in `picture` (H, W, 3) uint8 speaking with `waveform` (T,).
+
+    motion: hands and body, in the picture's framing; None leaves the network free. seed: of the noise.
+    """
+
+    picture: np.ndarray
+    waveform: np.ndarray
+    frames: int
+    motion: Motion | None = None
+    framing: Framing | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """One motion to make by stage 1 for a sound (T,) at 16 kHz; the other fields as `sample_motion` takes them."""
+
+    waveform: np.ndarray
+    framing: Framing
+    style: str | None = None
+    speed: tuple[float | None, float | None] | None = None
+    picture: np.ndarray | None = None
+    seed: int = 0
+
+
+@dataclass
+class Studio:
+    """Makes videos and motions with `networks` and keeps them in `work`.
+
+    steps, cfg, scheduler: of the video; motion_steps, motion_cfg: of stage 1. workers: processes that paint side by
+    side, one thread each (0: one process with torch's threads). precision: "float32", or "bfloat16" for autocast.
+    """
+
+    networks: Networks
+    work: Path
+    settings: Settings = field(default_factory=lambda: Settings(steps=12, cfg=1.5, scheduler="ddim"))
+    motion_steps: int = 25
+    motion_cfg: float = 1.5
+    workers: int = 0
+    precision: str = "float32"
+    progress: Progress = lambda label, done, total: None
+
+    def videos(self, shots: Sequence[Shot], label: str) -> list[np.ndarray]:
+        """The videos of the shots, (F, H, W, 3) uint8 each; those that are in the work folder are not made again."""
+        paths = [self._video_path(shot) for shot in shots]
+        todo = {path: shot for path, shot in zip(paths, shots) if not path.is_file()}
+        done = len(set(paths)) - len(todo)
+        self.progress(label, done, done + len(todo))
+        # Long ones first, or the last one keeps a single worker busy.
+        order = sorted(todo.items(), key=lambda item: -item[1].frames)
+        for number, _ in enumerate(self._make(order), done + 1):
+            self.progress(label, number, done + len(todo))
+        return [_read(path) for path in paths]
+
+    def motions(self, gestures: Sequence[Gesture], label: str) -> list[Motion]:
+        """The motions of the gestures, made or read back."""
+        found: list[Motion] = []
+        for number, gesture in enumerate(gestures, 1):
+            found.append(self._motion(gesture))
+            self.progress(label, number, len(gestures))
+        return found
+
+    def paint(self, shot: Shot) -> np.ndarray:
+        """One video, without looking into the work folder."""
+        from ...models.video.conditions import prepare
+        from ...models.video.sampler import Compute, sample_video
+
+        networks, module = self.networks, self.networks.video
+        known = prepare(
+            module.config,
+            networks.digest("video"),
+            reference=networks.reference(shot.picture, shot.framing),
+            motion=shot.motion,
+            audio=networks.features(shot.waveform),
+        )
+        settings = replace(self.settings, seed=shot.seed)
+        with _computing(self.precision):
+            latents = sample_video(module, known, settings, count=shot.frames, compute=Compute(networks.device))
+            pixels = networks.vae.decode(latents)
+        return np.rint(pixels.numpy() * 255).astype(np.uint8)
+
+    def _video_path(self, shot: Shot) -> Path:
+        from ...models.video.job import fingerprint
+
+        identity = fingerprint(
+            {
+                "networks": self.networks.digest("video", "vae", "audio"),
+                "settings": {**asdict(self.settings), "precision": self.precision},
+                **{name: getattr(shot, name) for name in ("picture", "waveform", "frames", "motion", "framing", "seed")},
+            }
+        )
+        return self.work / "videos" / f"{identity[:40]}.npy"
+
+    def _make(self, order: Sequence[tuple[Path, Shot]]) -> Iterator[Path]:
+        if self.workers < 2 or len(order) < 2:
+            for path, shot in order:
+                _write(path, self.paint(shot))
+                yield path
+            return
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor, as_completed
+
+        plain = replace(self, progress=_silent, networks=Networks(self.networks.folders, self.networks.replaced))
+        pool = ProcessPoolExecutor(
+            min(self.workers, len(order)), multiprocessing.get_context("spawn"), _begin_worker, (plain,)
+        )
+        try:
+            for future in as_completed([pool.submit(_work, path, shot) for path, shot in order]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _motion(self, gesture: Gesture) -> Motion:
+        from ...models.motion import sample_motion
+        from ...models.motion.files import load_motion, save_motion
+        from ...models.video.job import fingerprint
+
+        wishes = {f: getattr(gesture, f) for f in ("waveform", "framing", "style", "speed", "picture", "seed")}
+        kinds = ("motion", "audio") + (("clip_vision",) if gesture.picture is not None else ())
+        identity = fingerprint(
+            {"networks": self.networks.digest(*kinds), "steps": self.motion_steps, "cfg": self.motion_cfg, **wishes}
+        )
+        path = self.work / "motions" / f"{identity[:40]}.npz"
+        if path.is_file():
+            try:
+                return load_motion(path)
+            except EMO2Error:
+                path.unlink()  # damaged: made again
+        picture = gesture.picture
+        made = sample_motion(
+            self.networks.motion, self.networks.features(gesture.waveform), seed=gesture.seed, steps=self.motion_steps,
+            cfg=self.motion_cfg, style=gesture.style, speed=gesture.speed, framing=gesture.framing,
+            image_embed=None if picture is None else self.networks.image_embed(picture),
+        )  # fmt: skip
+        save_motion(made, path)
+        return made
+
+
+@contextmanager
+def _computing(precision: str) -> Iterator[None]:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def _silent(label: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def _write(path: Path, video: np.ndarray) -> None:
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, video)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        path.unlink(missing_ok=True)
+        given = f"a damaged {path.name}, which is removed now"
+        raise EMO2Error("--work", "whole videos", given, "Run it again.") from error
+
+
+_studio: Studio | None = None
+
+
+def _begin_worker(studio: Studio) -> None:
+    global _studio
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _studio = studio
+
+
+def _work(path: Path, shot: Shot) -> Path:
+    assert _studio is not None
+    _write(path, _studio.paint(shot))
+    return path
