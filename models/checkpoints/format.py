@@ -28,6 +28,7 @@ KINDS = {
     "vae": "an image autoencoder",
     "audio": "a voice encoder",
     "clip_vision": "an image encoder",
+    "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
 }
 
 
