@@ -25,6 +25,8 @@ log = logging.getLogger("emo2")
 GRACE = 90.0
 """Seconds that a process gets to write its last checkpoint when it is told to stop."""
 TAIL = 6
+COMMAND = (sys.executable, "-m", "emo2.runner")
+"""What the stages' arguments are given to."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Failure:
 class Schedule:
     """Stages and the folder that remembers them: markers in `folder`/stages, logs in `folder`/logs."""
 
-    def __init__(self, stages: Sequence[Stage], folder: Path):
-        self.stages, self.folder = tuple(stages), folder
+    def __init__(self, stages: Sequence[Stage], folder: Path, command: Sequence[str] = COMMAND):
+        self.stages, self.folder, self.command = tuple(stages), folder, tuple(command)
         names = [stage.name for stage in stages]
         for place, stage in enumerate(stages):
             unknown = set(stage.needs) - set(names[:place])
@@ -176,7 +178,7 @@ class Schedule:
                     if ready and not self.done(stage.name) and len(running) < workers:
                         tried.add(stage.name)
                         core = min(set(range(workers)) - {p.core for p in running})
-                        running.append(_Process(stage, self.log(stage.name), core if pin else None, core))
+                        running.append(_Process(self.command, stage, self.log(stage.name), core, pin))
                         self._note(stage.name, seconds=self._spent(stage.name))
                         on_change(stage.name, "begun")
                 if not running:
@@ -239,24 +241,27 @@ class Schedule:
 class _Process:
     """A stage at work, with its log; one thread on one core where it is pinned."""
 
-    def __init__(self, stage: Stage, log_path: Path, pinned: int | None, core: int):
+    def __init__(self, command: Sequence[str], stage: Stage, log_path: Path, core: int, pin: bool):
         self.stage, self.core, self.code = stage, core, -1
         self.since = time.monotonic()
         log_path.parent.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ)
-        if pinned is not None:
+        if pin:
             environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "emo2.runner", *stage.arguments]
         with open(log_path, "ab") as stream:
             stream.write(f"\n$ emo2 {' '.join(stage.arguments)}\n".encode())
             stream.flush()
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=environment,
+                [*command, *stage.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
                 start_new_session=True,
-            )  # fmt: skip
-        if pinned is not None and hasattr(os, "sched_setaffinity"):
+            )
+        if pin and hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(self.process.pid, {cores[pinned % len(cores)]})
+            os.sched_setaffinity(self.process.pid, {cores[core % len(cores)]})
 
     def lap(self) -> float:
         """Seconds since the last lap."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +115,7 @@ class Studio:
             {
                 "networks": self.networks.digest("video", "vae", "audio"),
                 "settings": {**asdict(self.settings), "precision": self.precision},
-                **{name: getattr(shot, name) for name in ("picture", "waveform", "frames", "motion", "framing", "seed")},
+                **{f.name: getattr(shot, f.name) for f in fields(shot)},
             }
         )
         return self.work / "videos" / f"{identity[:40]}.npy"
@@ -144,7 +144,7 @@ class Studio:
         from ...models.motion.files import load_motion, save_motion
         from ...models.video.job import fingerprint
 
-        wishes = {f: getattr(gesture, f) for f in ("waveform", "framing", "style", "speed", "picture", "seed")}
+        wishes = {f.name: getattr(gesture, f.name) for f in fields(gesture)}
         kinds = ("motion", "audio") + (("clip_vision",) if gesture.picture is not None else ())
         identity = fingerprint(
             {"networks": self.networks.digest(*kinds), "steps": self.motion_steps, "cfg": self.motion_cfg, **wishes}

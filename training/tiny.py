@@ -1,0 +1,156 @@
+"""How the shipped weights are made from nothing: which trainings, in which order, with what data.
+
+Two single-thread processes do the work on a CPU: stage 1 and the small networks learn beside the painting and the
+autoencoder. A GPU does one training after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..models.checkpoints.format import read_header
+from ..models.errors import EMO2Error
+from ..models.whole_files import whole_file
+from .schedule import Schedule, Stage
+
+PUPPETS, FRAMES = 4000, 36
+LARGEST = 40_000_000
+"""Bytes that all shipped weights may have together."""
+SHIPPED = ("autoencoder", "motion", "gesture-encoder", "pose-discriminator", "puppet-estimator", "video-clip")
+"""The trainings whose exports are shipped; the image stage lives on in the clip stage."""
+
+FILES = {
+    "autoencoder": ("emo2_vae_tiny.safetensors",),
+    "motion": ("emo2_motion_tiny.safetensors", "emo2_audio_tiny.safetensors", "emo2_clip_vision_tiny.safetensors"),
+    "gesture-encoder": ("emo2_gesture_encoder_tiny.safetensors",),
+    "pose-discriminator": ("emo2_pose_discriminator_tiny.safetensors",),
+    "puppet-estimator": ("emo2_puppet_estimator_tiny.safetensors",),
+    "video-image": ("emo2_video_tiny.safetensors",),
+    "video-clip": ("emo2_video_tiny.safetensors",),
+}
+"""What each training exports, into the folder `export` of its own."""
+
+VARIANTS = {
+    "base": (),
+    "no-confidence": ("recipe.hand_confidence=false",),
+    "no-discriminator": ("recipe.discriminator_weight=0",),
+    "no-keypoints": ("recipe.keypoints=false",),
+    "no-motion-frames": ("recipe.motion_frames=false",),
+}
+"""The ablations: what each short clip training leaves out, from one image checkpoint."""
+VARIANT_STEPS = 300
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `train-tiny` is asked for. out: where runs and caches lie; weights: where the results go; config: the
+    profile of every training ("tiny", or "quick" to see that all parts fit); puppets: how many are painted."""
+
+    out: Path
+    weights: Path
+    config: str = "tiny"
+    puppets: int = PUPPETS
+    ablations: bool = False
+    speech: Path | None = None
+
+    def file(self, training: str, name: str | None = None) -> Path:
+        """An exported checkpoint of a training."""
+        return self.out / training / "export" / (name or FILES[training][0])
+
+
+def schedule(plan: Plan) -> Schedule:
+    """The stages from an empty folder to weights with a model card."""
+    return Schedule(stages(plan), plan.out)
+
+
+def stages(plan: Plan) -> list[Stage]:
+    """The stages in the order of their start: long ones early, so that no core waits at the end."""
+    data, painting = plan.out / "puppets", ("paint-1", "paint-2")
+    vae, image = plan.file("autoencoder"), plan.file("video-image")
+    cache = ("puppets", "--out", str(data), "--count", str(plan.puppets), "--frames", str(FRAMES))
+    sound = (f"recipe.audio_encoder={plan.file('motion', FILES['motion'][1])}",)
+    pose = plan.file("pose-discriminator")
+    found = [
+        Stage(painting[0], (*cache, "--part", "0/2"), minutes=12),
+        Stage(painting[1], (*cache, "--part", "1/2"), minutes=12),
+        _training(plan, "autoencoder", painting, (f"recipe.data={data}",), minutes=60),
+        _training(plan, "motion", (), (f"recipe.data={plan.out / 'performances'}",), minutes=90),
+        Stage("encode", (*cache, "--vae", str(vae)), ("autoencoder",), (data / "latents.json",), minutes=12),
+        _training(plan, "video-image", ("encode",), (f"recipe.data={data}", f"recipe.vae={vae}"), minutes=120),
+        _training(plan, "pose-discriminator", ("encode",), (f"recipe.data={data}",), minutes=15),
+        _training(plan, "gesture-encoder", (), (f"recipe.data={plan.out / 'performances'}",), minutes=15),
+        _training(plan, "puppet-estimator", painting, (f"recipe.data={data}",), minutes=20),
+    ]
+    clip = (f"recipe.data={data}", f"recipe.vae={vae}", f"recipe.image={image}", *sound, f"recipe.discriminator={pose}")
+    before = ("video-image", "motion", "pose-discriminator")
+    found.append(_training(plan, "video-clip", before, clip, minutes=100))
+    variants = []
+    if plan.ablations:
+        for name, switches in VARIANTS.items():
+            changes = (*clip, f"steps={VARIANT_STEPS}", *switches)
+            variants.append(_training(plan, "video-clip", before, changes, minutes=8, name=f"ablation-{name}"))
+    found += variants
+    ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
+    found.append(Stage("ship", ship, SHIPPED, tuple(plan.weights / f for t in SHIPPED for f in FILES[t]), minutes=1))
+    found.append(
+        Stage(
+            "evaluate", evaluation(plan), ("ship", *(stage.name for stage in variants)),
+            (plan.weights / "evaluation.json", plan.weights / "README.md"), minutes=40,
+        )
+    )  # fmt: skip
+    return found
+
+
+def _training(
+    plan: Plan, training: str, needs: Sequence[str], changes: Sequence[str], minutes: float, name: str | None = None
+) -> Stage:
+    name = name or training
+    folder = plan.out / name
+    arguments = ["train", training, "--config", plan.config, "--out", str(folder), "--resume", "auto"]
+    for change in changes:
+        arguments += ["--set", change]
+    return Stage(name, tuple(arguments), tuple(needs), tuple(folder / "export" / f for f in FILES[training]), minutes)
+
+
+def evaluation(plan: Plan) -> tuple[str, ...]:
+    """The arguments of the evaluation of what was shipped."""
+    arguments = ["evaluate", "--profile", "tiny", "--models", str(plan.weights)]
+    arguments += ["--work", str(plan.out / "evaluation"), "--ablations", str(plan.out)]
+    arguments += ["--json", str(plan.weights / "evaluation.json"), "--card", str(plan.weights / "README.md")]
+    return (*arguments, *(("--speech", str(plan.speech)) if plan.speech else ()))
+
+
+def ship(plan: Plan) -> list[Path]:
+    """Copy what was trained into the weights folder, every file whole or not at all, and return the new files.
+
+    Nothing is copied when a file is missing or damaged, or when all together are larger than they may be.
+    """
+    sources = [plan.file(training, name) for training in SHIPPED for name in FILES[training]]
+    for path in sources:
+        header = read_header(path, where="export")
+        if header.untrained is not None:
+            raise EMO2Error("export", "trained weights", f"untrained ones in {path}", "Run the training again.")
+    size = sum(path.stat().st_size for path in sources)
+    if size > LARGEST:
+        given = f"{size / 1e6:.1f} MB ({', '.join(f'{p.name} {p.stat().st_size / 1e6:.1f}' for p in sources)})"
+        raise EMO2Error("export", f"at most {LARGEST / 1e6:.0f} MB", given, "Train smaller networks.")
+    written = []
+    for source in sources:
+        target = plan.weights / source.name
+        with whole_file(target) as temporary:
+            temporary.write_bytes(source.read_bytes())
+        written.append(target)
+    return written
+
+
+def workers_here() -> tuple[int, bool]:
+    """(processes side by side, whether each gets one core): one with all cores where there is a GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1, False
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2, cores), True
