@@ -88,7 +88,7 @@ def peak(grid: Tensor) -> tuple[Tensor, Tensor]:
     The point is the centre of mass of the 5 x 5 cells with the most mass: a mean over everything would put a hand that
     may be in one of two places between them.
     """
-    batch, kinds, rows, columns = grid.shape
+    rows, columns = grid.shape[2:]
     mass = F.avg_pool2d(grid, 5, 1, 2, count_include_pad=True) * 25
     best = mass.flatten(2).argmax(2)
     y, x = best // columns, best % columns
