@@ -1,4 +1,4 @@
-"""The `emo2` command: run a workflow here, queue it on a ComfyUI server, or list the nodes.
+"""The `emo2` command: run a workflow here, queue it on a ComfyUI server, list the nodes, or train networks.
 
 Nothing heavy is imported before the arguments are read, so that help and mistakes answer at once.
 """
@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from .overrides import split_setting
 from .problems import NodeFailed, WorkflowError, node_name
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
+ROOMS = {"train": "train", "puppets": "puppets", "train-tiny": "train_tiny"}
+"""Commands that live in modules of their own: each has `add_parser(commands)` and `run(options)`, and imports late."""
 TARGETS = """\
 TARGET is a node's id, its title, or its type where only one node has it; quote what holds spaces:
   --set 'Load Image.image=me.png' --set 'Load Audio.audio=voice.wav' --set 12.steps=8
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG
     _show_log(getattr(options, "debug", False))
     try:
-        return {"run": _run, "queue": _queue, "nodes": _nodes}[options.command](options)
+        return _commands()[options.command](options)
     except KeyboardInterrupt:
         return _fail("interrupted: nothing half-written is left", options, INTERRUPTED)
     except (EMO2Error, WorkflowError) as error:
@@ -95,9 +98,21 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--quiet", action="store_true", help="no progress bars")
     nodes = commands.add_parser("nodes", help="list the nodes", description="List the pack's nodes.")
     nodes.add_argument("--json", action="store_true", help="with inputs and outputs, as JSON")
-    for command in (run, queue, nodes):
+    for room in ROOMS.values():
+        _room(room).add_parser(commands)
+    for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks and more of what happens")
     return parser
+
+
+def _room(name: str) -> Any:
+    return import_module(f".{name}", __package__)
+
+
+def _commands() -> dict[str, Callable[[argparse.Namespace], int]]:
+    """What each command does."""
+    own = {"run": _run, "queue": _queue, "nodes": _nodes}
+    return own | {command: lambda options, room=room: _room(room).run(options) for command, room in ROOMS.items()}
 
 
 class _Version(argparse.Action):

@@ -1,0 +1,211 @@
+"""The tiny autoencoder's trainer: pictures of puppets through a small AutoencoderKL and back.
+
+The paper uses Stable Diffusion's autoencoder (section 3.4); this one serves the tiny profile, whose networks work at
+128 x 96 on a CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from ..models.checkpoints.format import save_checkpoint
+from ..models.errors import EMO2Error
+from ..models.video import vae
+from ..models.whole_files import whole_file
+from .autoencoder_data import Pictures, held_out_pictures
+from .options import read_options
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """data: folder of a puppet cache; without one, or with `fresh`, puppets are drawn as they are needed. held_out: the
+    cache that sample pictures and the measured PSNR come from (without: fresh held-out puppets). size: (H, W) of fresh
+    puppets. widths, layers, channels, groups, mid_attention: the network (`models.video.vae.TINY`). hands, edges: extra
+    weight of pixels with hands, and of pixels on edges. squared, slopes: weight of the squared error and of the
+    difference of gradients beside the absolute error. kl: weight of the divergence from a standard normal, a mean over
+    latents. augment: mirror pictures and swap their colours. previews: how many held-out pictures."""
+
+    data: str | None = None
+    held_out: str | None = None
+    fresh: bool = False
+    size: tuple[int, ...] = (128, 96)
+    widths: tuple[int, ...] = tuple(vae.TINY["block_out_channels"])
+    layers: int = vae.TINY["layers_per_block"]
+    channels: int = vae.TINY["latent_channels"]
+    groups: int = vae.TINY["norm_num_groups"]
+    mid_attention: bool = vae.TINY["mid_block_add_attention"]
+    hands: float = 2.0
+    edges: float = 1.0
+    squared: float = 2.0
+    slopes: float = 0.5
+    kl: float = 1e-4
+    augment: bool = True
+    previews: int = 8
+
+    def config(self) -> dict[str, Any]:
+        """The network's config, as its checkpoint says it."""
+        return {
+            "block_out_channels": list(self.widths), "layers_per_block": self.layers,
+            "latent_channels": self.channels, "norm_num_groups": self.groups,
+            "mid_block_add_attention": self.mid_attention,
+        }  # fmt: skip
+
+
+class AutoencoderRecipe(Recipe):
+    """Recipe `autoencoder`; options as AutoencoderOptions says."""
+
+    name = "autoencoder"
+    harmless = frozenset({"data", "held_out", "previews"})
+
+    def __init__(self, options: Mapping[str, Any], seed: int):
+        super().__init__(options, seed)
+        self.own = own = read_options(AutoencoderOptions, options)
+        if not own.widths or any(not isinstance(w, int) or w < 1 or w % own.groups for w in own.widths):
+            wanted = f"widths that are multiples of groups ({own.groups})"
+            raise EMO2Error("config recipe.widths", wanted, list(own.widths), "Change one of the two.")
+        self._held_out: Tensor | None = None
+
+    def build(self) -> nn.Module:
+        return AutoencoderLesson(self.own)
+
+    def dataset(self) -> Dataset[Any]:
+        own = self.own
+        factor = vae.factor(own.config())
+        return Pictures(self.seed, None if own.fresh else own.data, own.size, own.augment, own.channels, factor)
+
+    def held_out(self) -> Tensor:
+        """(N, H, W, 3) uint8 pictures that are never trained on."""
+        if self._held_out is None:
+            self._held_out = held_out_pictures(self.own.held_out, self.own.previews, self.own.size)
+        return self._held_out
+
+    def measure(self, module: nn.Module) -> dict[str, float]:
+        """PSNR of held-out pictures, dB: the mean over pictures, in 8 bits."""
+        return {"psnr": float(_psnr(self.held_out(), self._reconstruct(module)).mean())}
+
+    def preview(self, module: nn.Module, folder: Path, step: int) -> list[Path]:
+        """Held-out pictures above what becomes of them."""
+        import cv2
+
+        rows = [torch.cat(list(pictures), dim=1) for pictures in (self.held_out(), self._reconstruct(module))]
+        sheet = torch.cat(rows).numpy()[..., ::-1]
+        target = folder / "reconstruction.png"
+        with whole_file(target) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+        return [target]
+
+    def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
+        """The autoencoder with latents of unit scale, as float16."""
+        pictures = self.held_out()
+        network = unit_latents(module.vae, self._latents(module))
+        tensors = {name: value.half() for name, value in network.state_dict().items()}
+        check = copy.deepcopy(network)
+        check.load_state_dict({name: value.float() for name, value in tensors.items()})
+        made = _reconstruct(check, pictures)
+        notes = {**notes, "held_out_psnr_db": f"{float(_psnr(pictures, made).mean()):.2f}",
+                 "held_out_pictures": str(len(pictures)), "data": notes.get("data") or "puppets"}  # fmt: skip
+        path = folder / "emo2_vae_tiny.safetensors"
+        return [save_checkpoint(path, "vae", self.own.config(), tensors, notes=notes)]
+
+    def _latents(self, module: nn.Module, count: int = 64) -> Tensor:
+        """Latents (N, C, h, w) of training pictures, for their scale."""
+        data = self.dataset()
+        pictures = torch.stack([data[index]["picture"].movedim(0, -1) for index in range(count)])
+        return vae.encode(module.vae, pictures.float() / 255, device=_device(module))
+
+    def _reconstruct(self, module: nn.Module) -> Tensor:
+        return _reconstruct(module.vae, self.held_out())
+
+
+class AutoencoderLesson(nn.Module):
+    """The autoencoder with its loss: batch {"picture" (B, 3, H, W) uint8, "hands" (B, 1, H, W) bool, "noise"}."""
+
+    def __init__(self, options: AutoencoderOptions):
+        super().__init__()
+        self.options = options
+        self.vae: Any = vae.build(options.config())
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        own = self.options
+        target = batch["picture"].float() / 127.5 - 1
+        posterior = self.vae.encode(target).latent_dist
+        mean, spread = posterior.mean.float(), posterior.std.float()
+        made = self.vae.decode(mean + spread * batch["noise"]).sample.float()
+        weight = 1 + own.hands * batch["hands"].float() + own.edges * _edges(target)
+        weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+        error = made - target
+        absolute = (weight * (error.square() + 1e-6).sqrt()).mean(dim=(1, 2, 3))
+        squared = (weight * error.square()).mean(dim=(1, 2, 3))
+        slopes = _slopes(error)
+        divergence = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean(dim=(1, 2, 3))
+        losses = absolute + own.squared * squared + own.slopes * slopes + own.kl * divergence
+        parts = {
+            "psnr": -10 * torch.log10(error.clamp(-2, 2).square().mean(dim=(1, 2, 3)) / 4 + 1e-10),
+            "kl": divergence,
+            "latent_std": mean.flatten(1).std(dim=1),
+            "posterior_std": spread.flatten(1).mean(dim=1),
+        }
+        return losses, {name: value.detach() for name, value in parts.items()}
+
+
+@torch.no_grad()
+def unit_latents(network: Any, latents: Tensor) -> Any:
+    """A copy of an AutoencoderKL whose latents have mean 0 and deviation 1 in each channel where `latents` (N, C, h, w)
+    are the original's. The factors go into the two 1x1 convolutions beside the latents, so nothing else changes."""
+    mean = latents.mean(dim=(0, 2, 3))
+    deviation = latents.std(dim=(0, 2, 3)).clamp(min=1e-6)
+    scaled = copy.deepcopy(network)
+    mean, deviation = mean.to(scaled.quant_conv.weight), deviation.to(scaled.quant_conv.weight)
+    channels = len(mean)
+    entry, leave = scaled.quant_conv, scaled.post_quant_conv
+    leave.bias += leave.weight[:, :, 0, 0] @ mean
+    leave.weight *= deviation[None, :, None, None]
+    entry.weight[:channels] /= deviation[:, None, None, None]
+    entry.bias[:channels] = (entry.bias[:channels] - mean) / deviation
+    entry.bias[channels:] -= 2 * deviation.log()  # the other half is the logarithm of the variance
+    return scaled
+
+
+def _slopes(error: Tensor) -> Tensor:
+    """(B,): mean absolute difference of neighbouring errors, at three scales."""
+    total = torch.zeros(len(error), device=error.device)
+    for scale in range(3):
+        total = total + (error[..., 1:] - error[..., :-1]).abs().mean(dim=(1, 2, 3))
+        total = total + (error[..., 1:, :] - error[..., :-1, :]).abs().mean(dim=(1, 2, 3))
+        if scale < 2:
+            error = functional.avg_pool2d(error, 2)
+    return total / 6
+
+
+def _edges(picture: Tensor) -> Tensor:
+    """(B, 1, H, W) 0..1: how much the picture changes around each pixel."""
+    local = functional.avg_pool2d(picture, 5, 1, 2, count_include_pad=False)
+    spread = (picture - local).abs().amax(dim=1, keepdim=True)
+    return functional.max_pool2d(spread * 4, 3, 1, 1).clamp(max=1)
+
+
+def _psnr(truth: Tensor, made: Tensor) -> Tensor:
+    """(N,) dB of pictures (N, H, W, 3) uint8."""
+    error = (truth.double() - made.double()).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(255**2 / error.clamp(min=1e-6))
+
+
+def _reconstruct(network: Any, pictures: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 through the autoencoder, the way the nodes do it."""
+    device = next(network.parameters()).device
+    latents = vae.encode(network, pictures.float() / 255, device)
+    return (vae.decode(network, latents, device) * 255).round().to(torch.uint8)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

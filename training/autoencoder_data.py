@@ -1,0 +1,88 @@
+"""Single pictures of puppets, with where their hands are: from a cache, or drawn as they are needed."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .recipe import normal, sample_rng
+
+SWAPPED = 0.3
+"""How often colours change places, so that few people wear many colours."""
+COLOURS = tuple(permutations(range(3)))
+
+
+class Pictures(Dataset[dict[str, Tensor]]):
+    """Sample i: {"picture" (3, H, W) uint8, "hands" (1, H, W) bool, "noise" (C, h, w)} of a random frame.
+
+    folder: a puppet cache; None draws a new puppet for every sample.
+    """
+
+    def __init__(self, seed: int, folder: str | None, size: tuple[int, ...], augment: bool, channels: int, factor: int):
+        self.seed, self.size, self.augment, self.channels, self.factor = seed, size, augment, channels, factor
+        self.cache: Any = None
+        if folder is not None:
+            from .puppets.cache import PuppetCache
+
+            self.cache = PuppetCache(folder)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = sample_rng(self.seed, index)
+        picture, hands = self._drawn(rng) if self.cache is None else self._kept(rng)
+        if self.augment:
+            if rng.random() < 0.5:
+                picture, hands = picture[:, ::-1], hands[:, ::-1]
+            if rng.random() < SWAPPED:
+                picture = picture[..., list(COLOURS[rng.integers(len(COLOURS))])]
+        height, width = picture.shape[:2]
+        return {
+            "picture": torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))),
+            "hands": torch.from_numpy(np.ascontiguousarray(hands[None])),
+            "noise": normal(rng, self.channels, height // self.factor, width // self.factor),
+        }
+
+    def _kept(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        record = self.cache[int(rng.integers(len(self.cache)))]
+        frame = int(rng.integers(len(record.frames)))
+        return np.asarray(record.frames[frame]), np.asarray(record.maps[frame][..., :3]).any(axis=-1)
+
+    def _drawn(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        from .puppets.world import Puppet
+
+        puppet = Puppet.draw(int(rng.integers(2**31)), "train", seconds=1.0)
+        frame = int(rng.integers(len(puppet.motion)))
+        picture = puppet.video(tuple(self.size), start=frame, count=1)[0]
+        return picture, _hand_pixels(puppet, frame, picture.shape[:2])
+
+
+def held_out_pictures(folder: str | None, count: int, size: tuple[int, ...]) -> Tensor:
+    """(count, H, W, 3) uint8: the first frame of the first held-out people."""
+    pictures = []
+    if folder is not None:
+        from .puppets.cache import PuppetCache
+
+        cache = PuppetCache(folder)
+        for index in range(count):
+            record = cache[index % len(cache)]
+            pictures.append(np.asarray(record.frames[(index // len(cache) * 7 + 5) % len(record.frames)]))
+    else:
+        from .puppets.world import Puppet
+
+        for index in range(count):
+            puppet = Puppet.draw(index, "held-out", seconds=1.0)
+            pictures.append(puppet.video(tuple(size), start=len(puppet.motion) // 2, count=1)[0])
+    return torch.from_numpy(np.stack(pictures))
+
+
+def _hand_pixels(puppet: Any, frame: int, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: where the MANO map has a hand."""
+    from ..models.hands.layer import load_hands
+    from ..models.maps.mano import mano_maps
+
+    drawn = mano_maps(puppet.motion.frames(frame, frame + 1), load_hands(None), size=size)
+    return np.asarray(drawn[0]).any(axis=-1)
