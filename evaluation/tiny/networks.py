@@ -24,12 +24,14 @@ NAMES = {
     "video": "emo2_video_tiny.safetensors",
     "gesture_encoder": "emo2_gesture_encoder_tiny.safetensors",
     "pose_discriminator": "emo2_pose_discriminator_tiny.safetensors",
+    "puppet_estimator": "emo2_puppet_estimator_tiny.safetensors",
 }
 """Kind of checkpoint -> the file's name in the pack."""
 
 TRAINERS = {
     "vae": "autoencoder", "audio": "motion", "clip_vision": "motion", "motion": "motion", "video": "video-clip",
     "gesture_encoder": "gesture-encoder", "pose_discriminator": "pose-discriminator",
+    "puppet_estimator": "puppet-estimator",
 }  # fmt: skip
 
 
@@ -68,6 +70,16 @@ class Networks:
         except EMO2Error:
             return False
         return True
+
+    def lacking(self, *kinds: str) -> str:
+        """Which files are missing and where they would belong, "" when all are there."""
+        lines = []
+        for kind in kinds:
+            try:
+                self.path(kind)
+            except EMO2Error as error:
+                lines.append(f"missing {error.expected}: {error.remedy}")
+        return " ".join(lines)
 
     def header(self, kind: str) -> Header:
         return read_header(self.path(kind), kind, "--models")
@@ -129,6 +141,12 @@ class Networks:
         from ...models.video import model
 
         return load_checkpoint(self.path("video"), "video", model.build, "--models")[0].to(self.device)
+
+    @cached_property
+    def puppet_estimator(self) -> Any:
+        from ...models.pose.puppet_estimator import load_puppet_estimator
+
+        return load_puppet_estimator(self.path("puppet_estimator"))
 
     def features(self, waveform: np.ndarray) -> AudioFeatures:
         """What the voice encoder hears in 16 kHz mono sound (T,)."""
