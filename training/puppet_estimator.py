@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,11 +18,27 @@ from ..models.checkpoints.format import load_checkpoint, save_checkpoint
 from ..models.errors import EMO2Error
 from ..models.pose.puppet_estimator import MOUTH, STRIDE, TINY, PuppetEstimator, build
 from ..models.video import vae
+from .options import read_options
+from .puppet_samples import Places, damaged, mirrored, picture
 from .recipe import Recipe, sample_rng
 
-DEFAULTS: dict[str, Any] = {"split": "train", "free": 0.35, "clean": 0.25, "vae": "", "vae_share": 0.3, "network": TINY}
-"""free: share of samples with hands anywhere; clean: share left undamaged; vae: an autoencoder's checkpoint whose round
-trip a share `vae_share` of the samples makes ("": none); network: the config of the network."""
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each) and
+    are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with hands
+    anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share` of the
+    samples makes. network: its config, as `puppet_estimator.TINY`."""
+
+    split: str = "train"
+    pool: int = 16000
+    free: float = 0.35
+    clean: float = 0.25
+    vae: str | None = None
+    vae_share: float = 0.3
+    network: Mapping[str, Any] = field(default_factory=lambda: dict(TINY))
+
+
 SPREAD = 0.8
 """Deviation of the target around a point, in heatmap cells."""
 
@@ -32,45 +50,41 @@ class PuppetEstimatorRecipe(Recipe):
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
-        unknown = sorted(set(self.options) - set(DEFAULTS))
-        if unknown:
-            raise EMO2Error("recipe", f"the options {', '.join(DEFAULTS)}", ", ".join(unknown), "Correct the config.")
-        self.options = {**DEFAULTS, **self.options}
-        if self.options["vae"] and not Path(self.options["vae"]).is_file():
-            given = f"no file at {self.options['vae']}"
-            raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it empty.")
+        self.chosen = read_options(EstimatorOptions, options)
+        if self.chosen.vae and not Path(self.chosen.vae).is_file():
+            given = f"no file at {self.chosen.vae}"
+            raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it out.")
 
     def build(self) -> nn.Module:
-        return _Lesson(build(self.options["network"]))
+        return _Lesson(build(self.chosen.network))
 
     def dataset(self) -> Dataset[Any]:
-        return PuppetPictures(self.seed, self.options)
+        return PuppetPictures(self.seed, self.chosen)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         tensors = {name: value.half() for name, value in module.network.state_dict().items()}  # type: ignore[union-attr]
         path = Path(folder) / "emo2_puppet_estimator_tiny.safetensors"
-        return [save_checkpoint(path, "puppet_estimator", self.options["network"], tensors, notes=dict(notes))]
+        return [save_checkpoint(path, "puppet_estimator", self.chosen.network, tensors, notes=dict(notes))]
 
 
 class PuppetPictures(Dataset[Any]):
     """Sample i: picture (3, H, W) 0..1, points (9, 2) pixels, there (9,), mouth (2,)."""
 
-    def __init__(self, seed: int, options: Mapping[str, Any]):
-        self.seed, self.options = seed, dict(options)
+    def __init__(self, seed: int, options: EstimatorOptions):
+        self.seed, self.options = seed, options
         self._vae: Any = None
+        self._drawn: dict[int, tuple[np.ndarray, Places]] = {}
 
     def __len__(self) -> int:
         return 2**31
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        from .puppet_samples import damaged, mirrored, picture
-
-        frame, truth = picture(self.seed, index, self.options["split"], self.options["free"])
-        rng = sample_rng(self.seed + 1, index)
+        rng = sample_rng(self.seed, index)
+        frame, truth = self._picture(order(self.seed, *divmod(index, self.options.pool), self.options.pool))
         if rng.random() < 0.5:
             frame, truth = mirrored(frame, truth)
-        damage, through = rng.random() >= self.options["clean"], rng.random() < self.options["vae_share"]
-        if self.options["vae"] and through:
+        damage, through = rng.random() >= self.options.clean, rng.random() < self.options.vae_share
+        if self.options.vae and through:
             frame = self._round_trip(frame)
         if damage:
             frame = damaged(frame, rng)
@@ -81,10 +95,27 @@ class PuppetPictures(Dataset[Any]):
             "mouth": torch.from_numpy(truth.mouth[0]).float(),
         }
 
+    def _picture(self, number: int) -> tuple[np.ndarray, Places]:
+        # A number's picture is always the same: keeping it changes nothing but the time.
+        if number not in self._drawn:
+            self._drawn[number] = picture(self.seed + 1, number, self.options.split, self.options.free)
+        return self._drawn[number]
+
     def _round_trip(self, frame: np.ndarray) -> np.ndarray:
         if self._vae is None:
-            self._vae, _ = load_checkpoint(self.options["vae"], "vae", vae.build, "recipe.vae")
+            self._vae, _ = load_checkpoint(str(self.options.vae), "vae", vae.build, "recipe.vae")
         return reconstructed(frame[None], self._vae)[0]
+
+
+def order(seed: int, turn: int, place: int, pool: int) -> int:
+    """Which picture stands at `place` of the `turn`-th time through the pool: the first time they are drawn in order,
+    each performance once; later times in an order of their own."""
+    return place if turn == 0 else int(_shuffled(seed, turn, pool)[place])
+
+
+@lru_cache(maxsize=2)
+def _shuffled(seed: int, turn: int, pool: int) -> np.ndarray:
+    return sample_rng(seed, 2**33 + turn).permutation(pool)
 
 
 def reconstructed(frames: np.ndarray, module: Any) -> np.ndarray:

@@ -20,8 +20,8 @@ from .puppets.painter import Body, mouth_places, paint
 from .puppets.world import SIZE, draw_framing
 from .recipe import sample_rng
 
-GROUP = 16
-"""Samples that show moments of one performance, each with a person of its own: a performance costs as much as five
+GROUP = 32
+"""Samples that show moments of one performance, each with a person of its own: a performance costs as much as many
 pictures."""
 SEEN = 0.4
 """The share of a hand's pixels that must not lie behind the other hand for the hand to count as seen."""
@@ -100,12 +100,12 @@ def picture(seed: int, index: int, split: str = "train", free: float = 0.35) -> 
     return frame, places(identity, motion, head, mouth)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _performance(seed: int, group: int, split: str):  # type: ignore[no-untyped-def]
     from .puppets.performance import perform
 
     number = int(sample_rng(seed, 2**32 + group).integers(2**31))
-    return perform(number, split, draw_framing(number, split), seconds=4.0)
+    return perform(number, split, draw_framing(number, split), seconds=6.0)
 
 
 def _anywhere(rng: np.random.Generator, split: str) -> tuple[Motion, np.ndarray, np.ndarray, np.ndarray]:
