@@ -1,4 +1,4 @@
-"""The `emo2` command: run a workflow here, queue it on a ComfyUI server, list the nodes, or train networks.
+"""The `emo2` command: run a workflow here or on a ComfyUI server, list the nodes, train networks, measure them.
 
 Nothing heavy is imported before the arguments are read, so that help and mistakes answer at once.
 """
@@ -21,7 +21,7 @@ from .overrides import split_setting
 from .problems import NodeFailed, WorkflowError, node_name
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
-ROOMS = {"train": "train", "puppets": "puppets", "train-tiny": "train_tiny"}
+ROOMS = {"train": "train", "train-tiny": "train_tiny", "puppets": "puppets", "evaluate": "evaluate"}
 """Commands that live in modules of their own: each has `add_parser(commands)` and `run(options)`, and imports late."""
 TARGETS = """\
 TARGET is a node's id, its title, or its type where only one node has it; quote what holds spaces:
