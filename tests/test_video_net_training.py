@@ -141,7 +141,7 @@ def test_an_untrained_checkpoint_is_the_same_network_every_time(tmp_path):
 
 
 def temporal(norm: str, **changes) -> TemporalModule:
-    values = {"temporal_norm": norm, "motion_frames": 0, **changes}
+    values = {"temporal_norm": norm, "motion_frames": 0, "temporal_heads": 4, **changes}
     config = VideoConfig.from_dict(CONFIG.to_dict() | values)
     return fill(TemporalModule("place", 64, config))
 

@@ -47,11 +47,13 @@ class Backbone(UNetMotionModel):
                 module.attn2.set_processor(audio)  # type: ignore[arg-type]
 
     def forward(self, noisy: torch.Tensor, timestep: torch.Tensor | float, conditions: ConditionBatch) -> torch.Tensor:
-        """noisy: (B, C, F, h, w); timestep: one number or (B,). Returns the prediction, (B, C, F, h, w)."""
+        """noisy: (B, C, F, h, w); timestep: one number, (B,) or each frame's (B, F). Returns the prediction, (B, C, F, h, w)."""
         rows, _, frames = noisy.shape[:3]
-        times = torch.as_tensor(timestep, device=noisy.device).expand(rows)
+        times = torch.as_tensor(timestep, device=noisy.device)
+        times = times.flatten() if times.ndim == 2 else times.expand(rows)
         emb = self.time_embedding(self.time_proj(times).to(noisy.dtype))
-        emb = emb.repeat_interleave(frames, dim=0)
+        if emb.shape[0] != rows * frames:
+            emb = emb.repeat_interleave(frames, dim=0)
 
         x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
         x = _add_pose(x, conditions)
@@ -99,7 +101,7 @@ def _whole_layer(x, emb, resnet, attention, motion_module, conditions):
     x = resnet(x, emb)
     if attention is not None:
         x = attention(x, cross_attention_kwargs={"conditions": conditions}, return_dict=False)[0]
-    return motion_module(x, conditions)
+    return x if conditions.pictures else motion_module(x, conditions)
 
 
 def _add_pose(x: torch.Tensor, conditions: ConditionBatch) -> torch.Tensor:

@@ -61,6 +61,8 @@ class ConditionBatch:
     audio: AudioTokens. pose: (R, C0, F, h, w), added to the first features; its strength is in it already.
     reference_strength: weight of the reference's keys against the frame's own: 1 as trained, 0 as if there were none.
     present: for each of the four names, which rows have the condition; a name that is missing stands for all rows.
+    pictures: the frames are pictures that have nothing to do with each other, as when training on single frames: the
+      temporal modules are passed over.
     R, the leading axis of the values, is the number of rows that have the condition, or 1 to serve them all.
     """
 
@@ -71,10 +73,11 @@ class ConditionBatch:
     pose: torch.Tensor | None = None
     reference_strength: float = 1.0
     present: Mapping[str, tuple[bool, ...]] | None = None
+    pictures: bool = False
 
     def null(self) -> ConditionBatch:
         """The unconditional branch: as many rows, nothing known."""
-        return ConditionBatch(rows=self.rows)
+        return ConditionBatch(rows=self.rows, pictures=self.pictures)
 
     def mask(self, name: str) -> tuple[bool, ...]:
         """Which rows have the condition `name`."""

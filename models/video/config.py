@@ -145,8 +145,8 @@ class VideoConfig:
         """The shipped size: 128 x 96 cartoons on a CPU, the same classes with attention at every level."""
         return cls(
             size=(128, 96), latent_channels=8, latent_scale=1.0, widths=(64, 96, 128),
-            attention_levels=(True, True, True), layers_per_block=1, heads=4, temporal_heads=4,
-            audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 48),
+            attention_levels=(True, True, True), layers_per_block=1, heads=2, temporal_heads=2,
+            audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 64),
             prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",
         )  # fmt: skip
 

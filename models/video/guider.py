@@ -18,7 +18,10 @@ class MapGuider(ControlNetConditioningEmbedding):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """maps: (R, channels, F, H, W), 0..1 -> (R, C0, F, H / 8, W / 8)."""
         frames = maps.transpose(1, 2)
-        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+        # Convolutions of few channels on large pictures are a third faster with the channels innermost.
+        pictures = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features = super().forward(pictures).contiguous(memory_format=torch.contiguous_format)
+        return features.unflatten(0, frames.shape[:2]).transpose(1, 2)
 
 
 class ConfidenceEmbedding(nn.Module):
