@@ -7,11 +7,11 @@ direction is better. Points are the hands' joints and fingertips in metres, rela
 from .accuracy import pck
 from .beats import BeatAlignment, audio_beats, beat_alignment, beat_score, motion_beats
 from .control import SpeedControl, spearman, speed_control
-from .diversity import diversity, pairwise_diversity
 from .frechet import fgd, gesture_features
 from .points import hand_points, wrist_points
-from .retrieval import AccentFilter, Retrieval, accent_scores, retrieval
+from .retrieve import AccentFilter, Retrieval, accent_scores, retrieval
 from .smoothness import Seams, jerk, seam_jumps
+from .spread import diversity, pairwise_diversity
 from .style import StyleClassifier, motion_statistics
 
 __all__ = [
