@@ -151,7 +151,7 @@ def test_config_survives_json(config):
 def test_profiles_are_the_designs():
     paper, tiny = VideoConfig.paper(), VideoConfig.tiny()
     assert (paper.size, paper.widths, paper.latent_size) == ((704, 512), (320, 640, 1280, 1280), (88, 64))
-    assert (tiny.size, tiny.latent_size, tiny.latent_channels) == ((128, 96), (16, 12), 8)
+    assert (tiny.size, tiny.latent_size, tiny.latent_channels) == ((128, 96), (16, 12), 12)
     for config in (paper, tiny):
         assert (config.fps, config.clip_frames, config.motion_frames, config.audio_window) == (25.0, 24, 12, 5)
         assert config.positions >= 36

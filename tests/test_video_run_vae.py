@@ -26,7 +26,7 @@ def rand(*shape: int, seed: int = 0) -> torch.Tensor:
 def test_size_and_shapes(wire):
     assert 0.5e6 < sum(parameter.numel() for parameter in wire.handle.module.parameters()) < 0.6e6
     latents = wire.encode(rand(3, 128, 96, 3))
-    assert latents.shape == (3, 8, 16, 12) and latents.dtype == torch.float32
+    assert latents.shape == (3, 12, 16, 12) and latents.dtype == torch.float32
     pixels = wire.decode(latents)
     assert pixels.shape == (3, 128, 96, 3) and pixels.min() >= 0 and pixels.max() <= 1
 
@@ -40,7 +40,7 @@ def test_encoding_is_the_same_each_time(wire):
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7, 50])
 def test_decoded_whole_or_in_chunks_the_frames_are_equal(wire, chunk):
-    latents = torch.randn(7, 8, 16, 12, generator=torch.Generator().manual_seed(1))
+    latents = torch.randn(7, 12, 16, 12, generator=torch.Generator().manual_seed(1))
     one_by_one = torch.cat([wire.decode(latents[i : i + 1]) for i in range(7)])
     made = decode_video(wire, latents, chunk)
     assert (made - one_by_one).abs().max() < 1e-5
@@ -58,7 +58,7 @@ def test_the_node_decodes_the_same(wire):
 def test_what_comfyui_asks_of_a_vae(wire):
     """The calls and figures that ComfyUI's VAE nodes use, in the forms in which they use them."""
     assert wire.downscale_ratio == wire.spacial_compression_encode() == wire.spacial_compression_decode() == 8
-    assert wire.temporal_compression_decode() is None and wire.latent_channels == 8
+    assert wire.temporal_compression_decode() is None and wire.latent_channels == 12
     wire.throw_exception_if_invalid()
     picture = rand(2, 64, 48, 3)
     tiled = wire.encode_tiled(picture, tile_x=512, tile_y=512, overlap=64, tile_t=64, overlap_t=8)
@@ -106,7 +106,7 @@ def test_the_shipped_file_is_labelled(monkeypatch):
     monkeypatch.setattr(host.outside, "warnings", [])
     (loaded,) = LoadVAE().load("emo2_vae_tiny.safetensors")
     header = read_header(host.model_path("emo2_vae_tiny.safetensors"), "vae")
-    assert loaded.latent_channels == 8
+    assert loaded.latent_channels == 12
     assert any("untrained" in line for line in host.outside.warnings) == (header.untrained is not None)
     with pytest.raises(EMO2Error, match=r"EMO2 Load VAE, vae_name: expected an image autoencoder"):
         LoadVAE().load("emo2_video_tiny.safetensors")

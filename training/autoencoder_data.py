@@ -48,8 +48,8 @@ class Pictures(Dataset[dict[str, Tensor]]):
 
     def _kept(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         record = self.cache[int(rng.integers(len(self.cache)))]
-        frame = int(rng.integers(len(record.frames)))
-        return np.asarray(record.frames[frame]), np.asarray(record.maps[frame][..., :3]).any(axis=-1)
+        frame = int(rng.integers(len(record)))
+        return record.frames_at([frame])[0], record.maps_at([frame])[0, ..., :3].any(axis=-1)
 
     def _drawn(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         from .puppets.world import Puppet
@@ -69,7 +69,7 @@ def held_out_pictures(folder: str | None, count: int, size: tuple[int, ...]) -> 
         cache = PuppetCache(folder)
         for index in range(count):
             record = cache[index % len(cache)]
-            pictures.append(np.asarray(record.frames[(index // len(cache) * 7 + 5) % len(record.frames)]))
+            pictures.append(record.frames_at([(index // len(cache) * 7 + 5) % len(record)])[0])
     else:
         from .puppets.world import Puppet
 

@@ -38,7 +38,9 @@ class VideoConfig:
       nothing) or "zeros" (it sees zeros, so that its output bias remains, as in EchoMimicV2's unconditional half).
     Maps
       map_channels: 3 of the MANO map and 3 of the keypoint map. guider_channels: widths of the guider, which halves the
-      picture between them. hand_confidence: whether there is a confidence embedding.
+      picture between them. hand_confidence: whether there is a confidence embedding. keypoint_maps: whether the body's
+      keypoints are shown beside the hands, black pictures otherwise. keypoint_median: frames (odd) of the median that
+      steadies known keypoints before they are drawn, in training and after; 1 for none.
     Diffusion
       prediction_type, beta_schedule, beta_start, beta_end, train_steps, zero_terminal_snr, timestep_spacing: the noise
       schedule in the words of diffusers' schedulers.
@@ -71,6 +73,8 @@ class VideoConfig:
     map_channels: int = 6
     guider_channels: tuple[int, ...] = (16, 32, 96, 256)
     hand_confidence: bool = True
+    keypoint_maps: bool = True
+    keypoint_median: int = 1
     prediction_type: str = "epsilon"
     beta_schedule: str = "scaled_linear"
     beta_start: float = 0.00085
@@ -116,6 +120,8 @@ class VideoConfig:
             for name in ("heads", "norm_groups", "temporal_heads"):
                 if width % getattr(self, name):
                     raise ValueError(f"every one of widths must be a multiple of {name}, and {width} is not")
+        if self.keypoint_median < 1 or self.keypoint_median % 2 == 0:
+            raise ValueError(f"keypoint_median must be an odd number of frames, not {self.keypoint_median}")
         if self.motion_frames < 0 or self.audio_radius < 0:
             raise ValueError("motion_frames and audio_radius must not be negative")
         if self.positions < self.motion_frames + self.clip_frames:
@@ -138,15 +144,15 @@ class VideoConfig:
     @classmethod
     def paper(cls) -> VideoConfig:
         """EMO2's size: 704 x 512, 24 new frames on 12 motion frames, wav2vec 2.0 base, Stable Diffusion 1.5."""
-        return cls()
+        return cls(keypoint_median=9)
 
     @classmethod
     def tiny(cls) -> VideoConfig:
         """The shipped size: 128 x 96 cartoons on a CPU, the same classes with attention at every level."""
         return cls(
-            size=(128, 96), latent_channels=8, latent_scale=1.0, widths=(64, 96, 128),
+            size=(128, 96), latent_channels=12, latent_scale=1.0, widths=(64, 96, 128),
             attention_levels=(True, True, True), layers_per_block=1, heads=2, temporal_heads=2,
-            audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 64),
+            audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 64), keypoint_median=5,
             prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",
         )  # fmt: skip
 
