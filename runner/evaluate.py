@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,22 +28,28 @@ What was made for an evaluation is kept in --work, so one that was stopped goes 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """The command's options."""
-    from ..evaluation.tiny.goals import PARTS
+    from ..evaluation.tiny import PARTS
 
     parser = commands.add_parser(
-        "evaluate", help="measure how good weights, a video or a motion are", epilog=MORE.format(parts=", ".join(PARTS)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "evaluate", help="measure how good weights, a video or a motion are",
+        epilog=MORE.format(parts=", ".join(PARTS)), formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure, and print a table with intervals; with floors and targets for the shipped profile.",
     )  # fmt: skip
     parser.add_argument("--profile", metavar="NAME", help="tiny: the shipped weights on held-out puppets")
-    parser.add_argument("--video", metavar="FILE", type=Path, action="append", default=[], help="a video; may be repeated")
+    parser.add_argument(
+        "--video", metavar="FILE", type=Path, action="append", default=[], help="a video; may be repeated"
+    )
     parser.add_argument("--motion", metavar="FILE", type=Path, action="append", default=[], help="a motion (.npz)")
-    parser.add_argument("--truth", metavar="FILE", type=Path, action="append", default=[], help="the true one, for each")
+    parser.add_argument(
+        "--truth", metavar="FILE", type=Path, action="append", default=[], help="the true one, for each"
+    )
     parser.add_argument("--audio", metavar="FILE", type=Path, action="append", default=[], help="the voice, for each")
     parser.add_argument("--models", metavar="DIR", action="append", default=[], help="a folder with model files")
     parser.add_argument("--parts", metavar="A,B", help="only these parts of the profile")
     parser.add_argument("--clips", metavar="N", type=int, help="how many videos (default 50)")
-    parser.add_argument("--quick", action="store_true", help="a first look in a minute or two: few clips, wide intervals")
+    parser.add_argument(
+        "--quick", action="store_true", help="a first look in a minute or two: few clips, wide intervals"
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which held-out puppets")
     parser.add_argument("--speech", metavar="DIR", help="recordings of real voices (wav, flac, ogg, mp3)")
     parser.add_argument("--ablations", metavar="DIR", help="where `emo2 train-tiny --ablations` has its runs")
@@ -53,10 +58,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--motion-cfg", metavar="X", type=float, default=1.5, help="guidance of stage 1 (%(default)s)")
     parser.add_argument("--scheduler", metavar="NAME", default="ddim", help="of the video (%(default)s)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
-    parser.add_argument("--workers", metavar="N", type=int, help="processes that paint (default: one a core, at most 2)")
+    parser.add_argument(
+        "--workers", metavar="N", type=int, help="processes that paint (default: one a core, at most 2)"
+    )
     parser.add_argument("--work", metavar="DIR", default="runs/evaluation", help="what is kept (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to this file")
-    parser.add_argument("--card", metavar="FILE", type=Path, help="also write the model card of --models (needs --json)")
+    parser.add_argument(
+        "--card", metavar="FILE", type=Path, help="also write the model card of --models (needs --json)"
+    )
     parser.add_argument("--card-only", action="store_true", help="measure nothing: the card from what --json holds")
     parser.add_argument("--sheet", metavar="FILE", type=Path, help="also paint a contact sheet (.png) to look at")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -124,7 +133,7 @@ def _profile(options: argparse.Namespace) -> int:
 
 
 def _parts(text: str | None) -> tuple[str, ...]:
-    from ..evaluation.tiny.goals import PARTS
+    from ..evaluation.tiny import PARTS
 
     if text is None:
         return PARTS
@@ -232,5 +241,3 @@ class Bars:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-

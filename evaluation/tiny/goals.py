@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ..bootstrap import Interval, bootstrap
 from ..report import Goal, Row, missing
+from ..video.measured import Measured
 
 at_least = lambda floor, target=None: Goal(low=floor, target_low=target)
 at_most = lambda floor, target=None: Goal(high=floor, target_high=target)
@@ -73,13 +77,27 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
 }  # fmt: skip
 """Key -> (label, goal). Which part a figure belongs to is said by the key."""
 
-PARTS = ("vae", "video", "mouth", "motion", "continuity", "drift", "speech", "ablations")
-
 
 def figure(key: str, value: float | None, **more: Any) -> Row:
     """The row of a figure, with its words and its goal."""
     label, goal = FIGURES[key]
     return Row(key, label, value, goal=goal, **more)
+
+
+def row(key: str, interval: Interval, note: str = "") -> Row:
+    """A figure with its interval."""
+    return figure(key, interval.value, interval=interval.pair, count=interval.count, note=note)
+
+
+def from_clips(key: str, measured: Measured, note: str = "") -> Row:
+    """A figure of a metric that has one value a clip."""
+    notes = [text for text in (note, measured.note) if text]
+    if measured.missing:
+        return figure(key, None, note=f"missing {measured.missing}")
+    values = measured.clips[np.isfinite(measured.clips)]
+    if not len(values):
+        return figure(key, None, note="no clip had anything to measure")
+    return row(key, bootstrap(values), "; ".join(notes))
 
 
 def not_measured(part: str, why: object, done: Iterable[Row] = ()) -> list[Row]:

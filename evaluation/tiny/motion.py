@@ -11,7 +11,7 @@ from ...models.errors import EMO2Error
 from ...models.motion.config import STYLES
 from ...models.motion.vector import unpack
 from ...models.types import Motion
-from ..bootstrap import Interval, bootstrap, over_clips
+from ..bootstrap import bootstrap, over_clips
 from ..motion import (
     AccentFilter,
     StyleClassifier,
@@ -30,11 +30,11 @@ from ..motion import (
 )
 from ..motion.control import amplitude
 from ..motion.frechet import gesture_encoder
-from ..motion.retrieval import among
+from ..motion.retrieve import among
 from ..motion.smoothness import Seams, window_seams
 from ..report import Row
 from .bench import FPS, Bench, Scene
-from .goals import figure, not_measured, noted
+from .goals import figure, not_measured, noted, row
 
 CLIPS, SPEEDS, LONGS, FIT = 2, 3, 4, 5
 """Purposes of puppets, see `Bench.numbers`."""
@@ -232,8 +232,3 @@ def seams(trial: Trial) -> list[Row]:
         why = f"no seam in {frames} frames (windows of {config.window})"
         return [r for r in not_measured("motion", why) if r.key == "motion.seams"]
     return [row("motion.seams", bootstrap(ratios), f"{len(ratios)} seams, the worst {ratios.max():.2f}")]
-
-
-def row(key: str, interval: Interval, note: str = "") -> Row:
-    """A figure with its interval."""
-    return figure(key, interval.value, interval=interval.pair, count=interval.count, note=note)

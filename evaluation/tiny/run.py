@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ..report import Report, Row
+from . import PARTS
 from .bench import Bench
-from .goals import PARTS, in_order, not_measured
+from .goals import in_order, not_measured
 from .networks import NAMES
 
 log = logging.getLogger("emo2")

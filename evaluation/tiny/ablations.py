@@ -1,0 +1,154 @@
+"""Part `ablations`: what each piece of the method is worth, clip by clip, with intervals of the paired difference.
+
+With and without motion generation is asked of the shipped weights. The others compare short clip trainings from one
+image checkpoint (`emo2 train-tiny --ablations`), each but for the one switch like `base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ...models.types import Motion
+from ...training.tiny import VARIANTS
+from ..bootstrap import paired_difference
+from ..report import Row
+from ..video.fidelity import frame_psnr, frame_ssim
+from ..video.hands import hand_jerk, hkc, hkv
+from ..video.puppet_arms import arm_continuity
+from ..video.puppet_hands import hands_within
+from ..video.puppet_seen import puppet_hand_points, see
+from ..video.puppet_truth import Truth
+from .bench import FPS, Bench, Scene
+from .goals import FIGURES, not_measured, noted, row
+from .networks import NAMES
+
+CLIPS = 9
+"""Purpose of the puppets, see `Bench.numbers`."""
+
+
+def measure(bench: Bench) -> list[Row]:
+    """All rows of the part."""
+    kinds = ("video", "vae", "audio", "motion", "clip_vision", "puppet_estimator")
+    lacking = bench.networks.lacking(*kinds)
+    if lacking:
+        return [r for r in not_measured("ablations", lacking) if r.key not in SWITCHES] + variants(bench)
+    return noted(generation(bench), bench.networks.untrained(*kinds)) + variants(bench)
+
+
+def generation(bench: Bench) -> list[Row]:
+    """True against generated motion: nearness to the truth must favour the true, liveliness the generated."""
+    scenes = bench.main[: bench.amounts.made]
+    true, made = bench.main_videos[: len(scenes)], bench.made_videos
+    rows = []
+    for key, score in (("ablations.motion_psnr", frame_psnr), ("ablations.motion_ssim", frame_ssim)):
+        pairs = np.array([[score(v[::2], s.truth[::2]).mean() for v in both] for s, *both in zip(scenes, true, made)])
+        rows.append(_difference(key, pairs[:, 0], pairs[:, 1], "true {:.3f}, generated {:.3f}"))
+    estimator = bench.networks.puppet_estimator
+    seen = [[puppet_hand_points(video, estimator) for video in videos] for videos in (made, true)]
+    shaking = [hand_jerk(points, FPS).value for points in seen]
+    beside = "; jerk {:.1f} and {:.1f} widths/s^3".format(*(value or 0 for value in shaking))
+    first, second = (hkv(points).clips for points in seen)
+    rows.append(_difference("ablations.motion_hkv", first, second, "generated {:.2f}, true {:.2f}" + beside))
+    return rows
+
+
+def _difference(key: str, first: np.ndarray, second: np.ndarray, note: str) -> Row:
+    """Row of mean(first - second) over the clips in which both could be measured."""
+    known = np.isfinite(first) & np.isfinite(second)
+    if not known.any():
+        return next(r for r in not_measured("ablations", "nothing to measure in these clips") if r.key == key)
+    first, second = first[known], second[known]
+    return row(key, paired_difference(first, second), note.format(first.mean(), second.mean()))
+
+
+def variants(bench: Bench) -> list[Row]:
+    """One row for each switch; a row that lacks a checkpoint names it."""
+    rows = []
+    for key, (name, score) in SWITCHES.items():
+        files = [checkpoint(bench.ablations, each) for each in ("base", name)]
+        absent = [str(path) for path in files if path is None or not path.is_file()]
+        lacking = bench.networks.lacking("vae", "audio", "puppet_estimator")
+        if bench.ablations is None:
+            why = "give the folder of `emo2 train-tiny --ablations` with --ablations DIR"
+        elif absent:
+            why = f"missing {' and '.join(absent)}: make them with `emo2 train-tiny --ablations`"
+        else:
+            why = lacking
+        if why:
+            rows += [r for r in not_measured("ablations", why) if r.key == key]
+            continue
+        tried = [Variant(bench, each, path) for each, path in zip(("base", name), files) if path is not None]
+        first, second = (score(variant) for variant in tried)
+        rows.append(_difference(key, first, second, f"with {{:.3f}}, without {{:.3f}}; {tried[0].steps} steps each"))
+    return rows
+
+
+def checkpoint(folder: Path | None, name: str) -> Path | None:
+    """Where `emo2 train-tiny --ablations` leaves a variant's network."""
+    return None if folder is None else folder / f"ablation-{name}" / "export" / NAMES["video"]
+
+
+class Variant:
+    """One checkpoint and what it paints."""
+
+    def __init__(self, bench: Bench, name: str, path: Path):
+        self.bench, self.name = bench, name
+        networks = replace(bench.networks, replaced={**bench.networks.replaced, "video": path})
+        self.studio = replace(bench.studio, networks=networks)
+        self.steps = networks.header("video").notes.get("steps", "the same")
+        self.scenes: list[Scene] = bench.scenes(CLIPS, bench.amounts.ablated, bench.amounts.frames)
+
+    def paint(self, change: Callable[[Motion], Motion] = lambda motion: motion) -> list[np.ndarray]:
+        shots = [scene.shot(change(scene.motion)) for scene in self.scenes]
+        return self.studio.videos(shots, f"videos of the variant {self.name}")
+
+    @cached_property
+    def videos(self) -> list[np.ndarray]:
+        return self.paint()
+
+    @cached_property
+    def truths(self) -> list[Truth]:
+        return [Truth.of(scene.puppet, count=scene.frames) for scene in self.scenes]
+
+
+def confidence(variant: Variant) -> np.ndarray:
+    """HKC (n,) when sharp hands are asked for, whatever the annotation said: what the confidence embedding is for."""
+    videos = variant.paint(lambda motion: motion.replace(confidence=np.ones_like(motion.confidence)))
+    return hkc([puppet_hand_points(video, variant.bench.networks.puppet_estimator) for video in videos]).clips
+
+
+def hands(variant: Variant) -> np.ndarray:
+    """Share (n,) of hands within a tenth of the width."""
+    seen = [see(video, variant.bench.networks.puppet_estimator) for video in variant.videos]
+    return hands_within(seen, variant.truths, 0.1).clips
+
+
+def continuity(variant: Variant) -> np.ndarray:
+    """Arm continuity (n,)."""
+    return arm_continuity(variant.videos, variant.truths).clips
+
+
+def seams(variant: Variant) -> np.ndarray:
+    """Jump (n,) between clips: how much the picture changes there, over the median change from frame to frame."""
+    clip = variant.studio.networks.video.config.clip_frames
+    values = []
+    for video in variant.videos:
+        change = np.abs(np.diff(video.astype(np.float32), axis=0)).mean((1, 2, 3))
+        at = np.arange(clip - 1, len(change), clip)
+        values.append(change[at].mean() / max(float(np.median(change)), 1e-6) if len(at) else np.nan)
+    return np.array(values)
+
+
+SWITCHES: dict[str, tuple[str, Callable[[Variant], np.ndarray]]] = {
+    "ablations.confidence_hkc": ("no-confidence", confidence),
+    "ablations.discriminator": ("no-discriminator", hands),
+    "ablations.keypoints": ("no-keypoints", continuity),
+    "ablations.motion_frames": ("no-motion-frames", seams),
+}
+"""Figure -> (the variant that lacks the piece, what is measured of each variant's clips)."""
+assert {name for name, _ in SWITCHES.values()} <= set(VARIANTS) and set(SWITCHES) <= set(FIGURES)
