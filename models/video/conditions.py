@@ -12,6 +12,7 @@ import torch
 
 from ..errors import EMO2Error
 from ..types import FRAME_FIELDS, AudioFeatures, Motion, Reference
+from .guidance import guidance_maps, steadied
 from .schedulers import MAX_STEPS, SCHEDULERS
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Conditions:
 
     def __post_init__(self) -> None:
         self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._guide = None if self.motion is None else steadied(self.motion, self.config.keypoint_median)
 
     def audio_windows(self, frames: np.ndarray) -> torch.Tensor:
         """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound."""
@@ -93,14 +95,8 @@ class Conditions:
         return tensor, torch.from_numpy(confidence)[None]
 
     def _draw(self, first: int, count: int) -> None:
-        from ..maps import keypoint_maps, mano_maps
-
-        assert self.motion is not None and self.hands is not None
-        size = self.config.size
-        hands = mano_maps(self.motion, self.hands, size, start=first, count=count)
-        body = keypoint_maps(self.motion, size, start=first, count=count)
-        for offset in range(count):
-            self._maps[first + offset] = np.concatenate([hands[offset], body[offset]], axis=-1)
+        assert self._guide is not None and self.hands is not None
+        self._maps.update(enumerate(guidance_maps(self._guide, self.hands, self.config, first, count), first))
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
