@@ -23,7 +23,7 @@ from .averaging import Average
 from .journal import Journal
 from .recipe import Recipe
 from .registry import recipe_class
-from .samples import MicroBatches, micro_batches, to_device
+from .samples import Micro, MicroBatches, micro_batches, to_device
 from .settings import Settings
 from .state import changed, fingerprint, learned, load_state, put_learned, save_state, state_files
 from .stopping import Stop
@@ -37,7 +37,7 @@ SKIPS = 50
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `train` ended: after `step` of `steps`, in `folder`, having written `files`; `signal` stopped it."""
+    """How a call of `train` ended: after `step` of `steps`, with `files` written; `signal` is what stopped it, or 0."""
 
     step: int
     steps: int
@@ -191,25 +191,21 @@ class _Run:
     def _one_step(self, batches: Iterator[Any]) -> dict[str, float]:
         """One step of the optimiser; the mean losses of all processes."""
         settings, machine = self.settings, self.machine
-        sums: dict[str, float] = {}
+        told: dict[str, list[torch.Tensor]] = {}
         seen: list[range] = []
         for part in range(settings.accumulate):
             micro = next(batches)
             seen.append(micro.indices)
-            trouble, losses, parts = micro.trouble, None, {}
-            if not trouble:
-                # No recipe should use torch's own generator. One that does is at least the same after a resume.
-                torch.manual_seed((settings.seed * 1_000_003 + self.step * settings.accumulate + part) % 2**63)
-                last = part == settings.accumulate - 1
-                with torch.enable_grad(), _sync(machine, self.wrapped, last):
-                    losses, parts = self.wrapped(to_device(micro.batch, machine.device))
-                    bad = not bool(torch.isfinite(losses.detach()).all())
-                    self._check(bad, seen[-1:], "loss", losses)
-                    machine.backward(losses.mean() / settings.accumulate)
-            else:
-                self._check(True, seen[-1:], trouble)
+            if micro.trouble:
+                self._check(micro)
+            # No recipe should use torch's own generator. One that does is at least the same after a resume.
+            torch.manual_seed((settings.seed * 1_000_003 + self.step * settings.accumulate + part) % 2**63)
+            with torch.enable_grad(), _sync(machine, self.wrapped, part == settings.accumulate - 1):
+                losses, parts = self.wrapped(to_device(micro.batch, machine.device))
+                self._check(micro, losses)
+                machine.backward(losses.mean() / settings.accumulate)
             for name, values in {"loss": losses, **parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(values.detach().float().mean()) / settings.accumulate
+                told.setdefault(name, []).append(values.detach().float().mean())
         norm = machine.clip_grad_norm_(self.module.parameters(), settings.optimizer.clip or math.inf)
         norm = float(norm) if norm is not None else 0.0
         self._set_rate()
@@ -224,29 +220,35 @@ class _Run:
             self.skips = 0
             self.average.update(self.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
-        names = sorted(sums)
-        means = machines.total([sums[name] for name in names], machine)
-        values = {name: mean / machine.num_processes for name, mean in zip(names, means)}
+        values = self._means(told)
         weight = max(0.01, 1 / (self.step + 1)) if math.isfinite(self.loss) else 1.0
         self.loss = values["loss"] if weight == 1.0 else self.loss + weight * (values["loss"] - self.loss)
         return {**values, "gradient": norm if math.isfinite(norm) else 0.0}
 
-    def _check(self, bad: bool, seen: list[range], what: str, losses: Any = None) -> None:
-        """Stop all processes when one of them has a bad sample or loss; without gradients, nothing is changed yet."""
-        if not machines.total([float(bad)], self.machine)[0]:
+    def _means(self, told: dict[str, list[torch.Tensor]]) -> dict[str, float]:
+        """What the micro-steps of all processes said, on average; one trip from the device for all of it."""
+        names = sorted(told)
+        means = torch.stack([torch.stack(told[name]).mean() for name in names]).tolist()
+        count = self.machine.num_processes
+        return {name: mean / count for name, mean in zip(names, machines.total(means, self.machine))}
+
+    def _check(self, micro: Micro, losses: torch.Tensor | None = None) -> None:
+        """Stop all processes when one has a bad sample or loss; the weights are as they were before the step."""
+        finite = None if losses is None else torch.isfinite(losses.detach()).flatten().tolist()
+        wrong = [i for i, fine in zip(micro.indices, finite or ()) if not fine]
+        unread, unfinite = machines.total([float(bool(micro.trouble)), float(bool(wrong))], self.machine)
+        if not unread and not unfinite:
             return
         self.optimizer.zero_grad(set_to_none=True)
-        if not bad:
-            raise EMO2Error(
-                "training", "every process to have good samples", "trouble in another one", "See its error."
-            )
-        if losses is None:
+        if unread:
+            what = micro.trouble or "trouble in another process (see its error)"
             raise _BadSample(
                 "training data", "samples that can be read", f"{what}, at step {self.step + 1}",
                 "Repair or replace it; the run goes on from its last state.",
             )  # fmt: skip
-        wrong = [i for i, ok in zip(seen[0], torch.isfinite(losses.detach()).flatten().tolist()) if not ok]
-        raise self._no_number(what, "NaN or infinity", [range(wrong[0], wrong[-1] + 1)] if wrong else seen)
+        if not wrong:
+            raise self._no_number("loss", "NaN or infinity in another process", [micro.indices])
+        raise self._no_number("loss", "NaN or infinity", [range(i, i + 1) for i in wrong])
 
     def _no_number(self, what: str, value: Any, seen: list[range]) -> EMO2Error:
         self.optimizer.zero_grad(set_to_none=True)

@@ -18,7 +18,7 @@ TRAINERS = {
     "video-image": (
         "video_image",
         "VideoImageRecipe",
-        "stage 2 on pairs of frames: reference network, guider, backbone",
+        "stage 2 on pairs of frames: all but sound and time",
     ),
     "video-clip": ("video_clip", "VideoClipRecipe", "stage 2 on clips: temporal modules and audio attention"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),

@@ -1,7 +1,7 @@
 """Training states on disk: everything that a run needs to go on as if it had never stopped.
 
 A state is one file, written under another name and moved into place whole, so that a kill or a full disk at any moment
-leaves the states before it. The newest two are kept: should the last one be damaged, the run goes on from the one before.
+leaves the states before it. The newest two are kept: should one be damaged, the run goes on from the one before.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ def save_state(folder: Path, step: int, contents: Mapping[str, Any]) -> Path:
     """
     path = folder / f"state-{step:08d}.pt"
     try:
-        with whole_file(path) as temporary:
-            torch.save({"format": FORMAT, "step": step, **contents}, temporary)
+        # A stream of Python's own: torch's file writer hides what the disk says.
+        with whole_file(path) as temporary, open(temporary, "wb") as stream:
+            torch.save({"format": FORMAT, "step": step, **contents}, stream)
         for old in state_files(folder)[KEPT:]:
             old.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # torch's own file writer says RuntimeError for a full disk
+    except (OSError, RuntimeError) as error:  # torch makes a RuntimeError of some of the disk's refusals
         raise _refused(folder, path, error) from error
     return path
 
@@ -129,7 +130,7 @@ def changed(before: str, now: str, harmless: set[str] | frozenset[str] = frozens
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
