@@ -9,6 +9,8 @@ from typing import Any
 STYLES = ("speaking", "singing", "dance", "instrument", "storytelling")
 """The styles of the pack's own configs; a checkpoint may list others. Without a style the null embedding is used."""
 
+PREDICTIONS = ("epsilon", "motion")
+
 SPEED_CENTRES = (0.0, 0.0005, 0.0015, 0.003, 0.006, 0.012, 0.024, 0.048)
 SPEED_RADII = (0.0005, 0.0005, 0.001, 0.0015, 0.003, 0.006, 0.012, 0.024)
 """Speed buckets in square metres: geometric, because a calm hand's variance is a hundredth of a lively one's. Each
@@ -25,7 +27,9 @@ class MotionConfig:
     ordinary_speed: variance (m^2) of the hands of somebody who speaks with ordinary liveliness, the unit of the node's
     widgets. fps: frame rate of the motion. window, carried: new frames a window, and frames carried over from the one
     before. diffusion_steps, beta_start, beta_end: DDPM with linear betas. clip: clean motion is kept within that many
-    standard deviations while sampling.
+    standard deviations while sampling. predicts: what the last layer gives, "epsilon" (the paper) or "motion", the clean
+    motion, from which the epsilon follows. Noise is as wide as the vector (170), motion is not: a network narrower than
+    that cannot carry the noise through to its output, and what is lost of it would shake the hands.
     """
 
     width: int = 512
@@ -46,6 +50,7 @@ class MotionConfig:
     beta_start: float = 1e-4
     beta_end: float = 0.02
     clip: float = 5.0
+    predicts: str = "epsilon"
 
     def __post_init__(self) -> None:
         for name in ("styles", "speed_centres", "speed_radii"):
@@ -58,6 +63,8 @@ class MotionConfig:
             raise ValueError(f"carried ({self.carried}) must lie between 0 and window ({self.window})")
         if not (self.fps > 0 and self.clip > 0 and 0 < self.beta_start <= self.beta_end < 1):
             raise ValueError("fps and clip must be above zero, and the betas between 0 and 1")
+        if self.predicts not in PREDICTIONS:
+            raise ValueError(f"predicts must be one of {', '.join(PREDICTIONS)}, not {self.predicts!r}")
 
     @classmethod
     def paper(cls) -> MotionConfig:

@@ -59,6 +59,7 @@ class MotionTransformer(nn.Module):
 
     mean: Tensor
     std: Tensor
+    alphas: Tensor
 
     def __init__(self, config: MotionConfig):
         super().__init__()
@@ -78,6 +79,8 @@ class MotionTransformer(nn.Module):
         mean, std = vector.rest()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+        betas = torch.linspace(config.beta_start, config.beta_end, config.diffusion_steps, dtype=torch.float64)
+        self.register_buffer("alphas", (1 - betas).cumprod(0).float(), persistent=False)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         nn.init.normal_(self.modulation.weight, std=0.02)
@@ -130,7 +133,13 @@ class MotionTransformer(nn.Module):
         for block, sound in zip(self._blocks(), prepared.sound):
             x = block(x, shared, sound, prepared.rotation, prepared.attend)
         shift, scale = (self.table.to(x) + time[:, None]).unbind(1)
-        return self.out(_modulate(self.norm(x), shift, scale))
+        out = self.out(_modulate(self.norm(x), shift, scale))
+        return out if self.config.predicts == "epsilon" else self._epsilon(noisy, timestep, out)
+
+    def _epsilon(self, noisy: Tensor, timestep: Tensor, clean: Tensor) -> Tensor:
+        """The noise in `noisy` if `clean` is the motion under it (DDPM, arXiv 2006.11239, equation 4)."""
+        alpha = self.alphas.to(timestep.device)[timestep.long()].view(-1, 1, 1)
+        return ((noisy.float() - alpha.sqrt() * clean.float()) / (1 - alpha).sqrt()).to(noisy.dtype)
 
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.blocks))
