@@ -114,8 +114,10 @@ def _stroke(
     track: Track, apex: float, style: TalkingStyle, home: Pose, before: Pose, after: Pose, amount: float
 ) -> None:
     """Preparation, stroke that ends at `apex`, rebound; the hold lasts until the next preparation begins."""
-    ago = apex - track.times[-1]
-    begin = apex - min(style.stroke, 0.55 * max(ago, 0.1))
+    if len(track.times) > 2 and apex - track.times[-1] < style.stroke + style.prepare:
+        # No time for a hold: the way back from the last apex is the preparation of this stroke.
+        track.drop()
+    begin = apex - min(style.stroke, 0.5 * max(apex - track.times[-1], 0.1))
     track.hold(max(begin - style.prepare, track.times[-1]))
     start, landed = home.towards(before, amount), home.towards(after, amount)
     track.key(begin, start)

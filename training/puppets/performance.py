@@ -10,6 +10,7 @@ from ...models.audio import frame_count
 from ...models.errors import EMO2Error
 from ...models.hands.quaternions import continuous, from_axis_angle, multiply, rotate
 from ...models.hands.rest import FINGERS
+from ...models.motion.vector import hand_variance
 from ...models.pose.body import SHOULDERS, arm_keypoints, body_joints
 from ...models.types import HAND_POINTS, Framing, Motion
 from .gesture import talk_with_hands
@@ -31,6 +32,10 @@ REACH = 0.5
 """Metres from the shoulder that a wrist never passes; the arm is 0.53 m long."""
 NEAREST = -0.02
 """Metres: wrists stay this far before the neck root's plane, so that no hand is inside the body."""
+ORDINARY_VARIANCE = 0.0052
+"""m^2: what the hands of an ordinary speaker vary by (`MotionConfig.ordinary_speed`), idle sway aside."""
+EVENED = (0.7, 1.5)
+"""How much a clip's movements may be shrunk or stretched towards that."""
 SHARP = 1.2
 """Pixels (at width 96) a frame below which a moving hand is not blurred."""
 
@@ -71,11 +76,12 @@ def perform(
     """The performance of a seed: the same for the same arguments, on any machine with the same packages.
 
     split: "train" or "held-out", which share neither voices nor sentences. seconds: exact length (None: 4 to 15).
-    style: one of STYLES (None: any). speed: liveliness of the left and the right hand, 0 to 2, 1 = ordinary (None: any).
+    style: one of STYLES (None: any). speed: liveliness of the left and the right hand, 0 to 2, 1 =
+    ordinary (None: any): how far a hand typically is from its average place grows in proportion to it.
     Raises EMO2Error for values outside these, and where espeak-ng is missing.
     """
     place = SPLITS.index(check_split(split))
-    draws = [np.random.default_rng([seed, place, stream]) for stream in range(5)]
+    draws = [np.random.default_rng([seed, place, stream]) for stream in range(7)]
     # Everything is drawn whether it is asked for or not: asking for a speed changes the speed and nothing else.
     drawn_seconds, drawn_style, drawn_speed = (
         draws[0].uniform(SHORTEST, LONGEST),
@@ -88,7 +94,7 @@ def perform(
     sound = _sound(style, draws[1], split, length)
     count = frame_count(len(sound.waveform) / 16000, FPS)
     times = (np.arange(count) + 0.5) / FPS
-    tracks, rests = _tracks(style, sound, speed, draws[2])
+    tracks, rests = _tracks(style, sound, speed, times, [seed, place, 2])
     body_offset, body_rotation, head = _trunk(sound, style, times, draws[3])
     wrists, rotations = _hands(tracks, times, draws[3])
     motion = Motion(
@@ -98,8 +104,8 @@ def perform(
     pocket = np.stack(
         [_in_pocket(tracks[h], times) if rests[h] == "pocket" else np.zeros(count, bool) for h in (0, 1)], 1
     )
-    visible = ~pocket & _inside(motion)
     blur, confidence = _blur(motion, draws[4])
+    visible = ~pocket & ~_missed(confidence, draws[5]) & _inside(motion)
     confidence = np.where(visible, confidence, 0.0)
     motion = motion.replace(
         keypoints=points,
@@ -108,9 +114,9 @@ def perform(
         confidence=confidence,
         hand_scores=np.repeat(confidence[..., None], HAND_POINTS, axis=2),
     )
-    waveform = worn(sound.waveform, draws[4], 1.0 if split == "train" else 0.6)
+    waveform = worn(sound.waveform, draws[6], 1.0 if split == "train" else 0.6)
     return Performance(
-        waveform, style, motion, mouth_shapes(waveform, FPS), _blinks(times, draws[4]), head, blur,
+        waveform, style, motion, mouth_shapes(waveform, FPS), _blinks(times, draws[5]), head, blur,
         sound.syllables.astype(np.float32), speed, sound.voice, sound.sentence,
     )  # fmt: skip
 
@@ -149,12 +155,25 @@ def _sound(style: str, rng: np.random.Generator, split: str, seconds: float) -> 
 
 
 def _tracks(
-    style: str, sound: Sound, speed: tuple[float, float], rng: np.random.Generator
+    style: str, sound: Sound, speed: tuple[float, float], times: np.ndarray, seed: list[int]
+) -> tuple[tuple[Track, Track], tuple[str, str]]:
+    """The hands' tracks, evened out so that the same speed moves every clip's hands about equally much.
+
+    What is left of the difference is a clip's own: few accents, long pauses, hands that take turns.
+    """
+    plain, _ = _planned(style, sound, (1.0, 1.0), np.random.default_rng(seed))
+    amounts = hand_variance(np.stack([track.sample(times)[0] for track in plain], 1))
+    share = np.clip(np.sqrt(ORDINARY_VARIANCE / np.maximum(amounts, 1e-9)), *EVENED)
+    return _planned(style, sound, (speed[0] * share[0], speed[1] * share[1]), np.random.default_rng(seed))
+
+
+def _planned(
+    style: str, sound: Sound, amount: tuple[float, float], rng: np.random.Generator
 ) -> tuple[tuple[Track, Track], tuple[str, str]]:
     if style in ("speaking", "storytelling"):
-        return talk_with_hands(sound, STORYTELLING if style == "storytelling" else SPEAKING, speed, rng)
+        return talk_with_hands(sound, STORYTELLING if style == "storytelling" else SPEAKING, amount, rng)
     move = {"singing": sing_along, "dance": dance, "instrument": play_instrument}[style]
-    return move(sound, speed, rng), ("", "")
+    return move(sound, amount, rng), ("", "")
 
 
 def _waves(times: np.ndarray, rng: np.random.Generator, channels: int) -> np.ndarray:
@@ -236,7 +255,7 @@ def _inside(motion: Motion) -> np.ndarray:
 def _blur(motion: Motion, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Blur (F, 2) in pixels at width 96, and the confidence (F, 2) that a detector would have in such a hand.
 
-    A fast hand smears by its way while the shutter is open; now and then a hand is unsharp for a while without a reason.
+    A fast hand smears by its way while the shutter is open; now and then a hand is unsharp for no reason.
     """
     count = len(motion)
     shutter = rng.uniform(0.0, 0.9) if rng.uniform() < 0.8 else 0.0
@@ -253,6 +272,16 @@ def _blur(motion: Motion, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
         blur[start:stop, hand] = np.maximum(blur[start:stop, hand], most * rise)
     confidence = np.clip(1.0 - 0.16 * blur + rng.normal(0, 0.015, blur.shape), 0.05, 1.0)
     return blur.astype(np.float32), confidence
+
+
+def _missed(confidence: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Frames (F, 2) in which a detector would not have found the hand: some where it is unsharp, and some runs."""
+    count = len(confidence)
+    missed = (confidence < 0.35) & (rng.uniform(size=confidence.shape) < 0.5)
+    for _ in range(rng.poisson(count / FPS / 14)):
+        start, length, hand = int(rng.integers(count)), int(rng.integers(5, 26)), int(rng.integers(2))
+        missed[start : start + length, hand] = True
+    return missed
 
 
 def _blinks(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,9 @@ from .sound import Sound
 from .styles import HANDSHAPES, rest_pose
 from .track import Pose, Track, make_pose
 
+LATE = 0.03
+"""Seconds after a note begins, at which the hands arrive: where it has become loud."""
+
 DANCES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], bool]] = {
     "pump": ((0.0, 0.09, 0.02), (-0.02, -0.1, -0.05), False),
     "alternate": ((0.0, 0.1, 0.05), (0.0, -0.1, -0.06), True),
@@ -33,7 +36,7 @@ def dance(sound: Sound, speed: tuple[float, float], rng: np.random.Generator) ->
         strength = 0.55 + 0.5 * row[2]
         for hand in (0, 1):
             place = np.array(even if (number + (opposed and hand == 0)) % 2 == 0 else odd) * strength
-            tracks[hand].key(float(apex), _moved(homes[hand], 1.15 * speed[hand] * place, hand))
+            tracks[hand].key(float(apex), _moved(homes[hand], 0.95 * speed[hand] * place, hand))
     return tracks
 
 
@@ -52,21 +55,20 @@ def _guitar(sound: Sound, speed: tuple[float, float], rng: np.random.Generator) 
     left.key(-1.0, neck)
     right.key(-1.0, strings)
     along = np.array([0.2, 0.09, -0.03])  # down the neck, towards the body, for the mirrored left hand
+    way = np.array([0.1, 1.0, -0.1]) * 0.13 * speed[1]
     eighth, chord = sound.beat / 2, None
-    for apex, row, pitch in zip(sound.apexes, sound.syllables, sound.pitch):
-        start = float(apex)
-        down = row[2] > 0.6
-        reach = 0.14 * speed[1] * (0.5 + 0.5 * row[2])
-        way = np.array([0.1, 1.0, -0.1]) * reach * (1 if down else -1)
-        # The hand is in full swing when it meets the strings; it ends the swing a sixteenth later.
-        right.hold(start - eighth)
-        right.key(start - 0.45 * eighth, _moved(strings, -way, 1))
-        right.key(start + 0.45 * eighth, _moved(strings, way, 1))
+    for i, (row, pitch) in enumerate(zip(sound.syllables, sound.pitch)):
+        start, side = float(row[0]) + LATE, 1 if row[2] > 0.6 else -1
+        # Down and up by turns; where the sound skips one, the hand goes back all the same, only less far.
+        ago = start - right.times[-1]
+        if i == 0 or (sound.syllables[i - 1, 2] > 0.6) == (side > 0):
+            right.hold(start - 2 * eighth)
+            right.key(start - min(eighth, 0.5 * ago), _moved(strings, -0.8 * side * way, 1))
+        right.key(start, _moved(strings, side * (0.6 + 0.4 * row[2]) * way, 1))
         if chord is None or abs(pitch - chord) > 1e-6:
             chord = pitch
-            left.hold(start - 0.22)
-            left.key(start - 0.02, _moved(neck, speed[0] * (1.6 * pitch - 0.5) * along, 0))
-            left.hold(start + 0.1)
+            left.hold(start - 0.25)
+            left.key(start, _moved(neck, speed[0] * (1.6 * pitch - 0.5) * along, 0))
     return left, right
 
 
@@ -76,17 +78,17 @@ def _piano(sound: Sound, speed: tuple[float, float], rng: np.random.Generator) -
     tracks = (Track(), Track())
     for hand in (0, 1):
         tracks[hand].key(-1.0, homes[hand])
-    for number, (apex, row, pitch) in enumerate(zip(sound.apexes, sound.syllables, sound.pitch)):
+    for number, (row, pitch) in enumerate(zip(sound.syllables, sound.pitch)):
         for hand in (0, 1):
             if hand == 0 and row[2] < 0.5:
                 continue
-            amount = speed[hand]
             side = (-0.22 * (pitch - 0.5)) if hand else (0.09 if number % 2 else -0.09)
-            strike = np.array([side, 0.035, 0.0]) * amount
-            raised = np.array([side, -0.085 * (0.4 + 0.6 * row[2]), 0.02]) * amount
-            tracks[hand].key(float(apex) - 0.42 * sound.beat / 2, _moved(homes[hand], raised, hand))
-            tracks[hand].key(float(apex), _moved(homes[hand], strike, hand))
-            tracks[hand].hold(float(apex) + 0.05)
+            strike = np.array([side, 0.035, 0.0]) * speed[hand]
+            raised = np.array([side, -0.1 * (0.4 + 0.6 * row[2]), 0.02]) * speed[hand]
+            start, ago = float(row[0]) + LATE, float(row[0]) + LATE - tracks[hand].times[-1]
+            tracks[hand].hold(start - 0.8)
+            tracks[hand].key(start - min(0.5 * ago, 0.24), _moved(homes[hand], raised, hand))
+            tracks[hand].key(start, _moved(homes[hand], strike, hand))
     return tracks
 
 
@@ -100,13 +102,14 @@ def sing_along(sound: Sound, speed: tuple[float, float], rng: np.random.Generato
     for hand in (0, 1):
         tracks[hand].key(-1.0, homes[hand])
     fingers, palm, bend, spread = HANDSHAPES["sung"]
-    for i, (apex, row, pitch) in enumerate(zip(sound.apexes, sound.syllables, sound.pitch)):
+    for i, (row, pitch) in enumerate(zip(sound.syllables, sound.pitch)):
         for hand in (0, 1):
             share = 0.3 if alone and hand != leading else 1.0
-            wrist = np.array([-0.17 - 0.13 * row[2], 0.24 - 0.24 * pitch, -0.26])
+            wrist = np.array([-0.17 - 0.13 * row[2], 0.26 - 0.28 * pitch, -0.26])
             full = make_pose(wrist, fingers, palm, hand, bend, spread)
-            tracks[hand].hold(max(float(apex) - 0.55, tracks[hand].times[-1]))
-            tracks[hand].key(float(apex) + 0.04, homes[hand].towards(full, 0.62 * share * speed[hand]))
+            start = float(row[0]) + LATE
+            tracks[hand].hold(start - 1.1)
+            tracks[hand].key(start, homes[hand].towards(full, 0.75 * share * speed[hand]))
         following = sound.syllables[i + 1, 0] if i + 1 < len(sound.syllables) else np.inf
         if following - row[1] > 0.45:
             for hand in (0, 1):

@@ -8,7 +8,8 @@ from .sentences import split_of
 from .sound import RATE, Sound, envelope, loudest
 
 VOWELS = {
-    "a": (760, 1220, 2600), "e": (480, 1900, 2550), "i": (310, 2250, 3000), "o": (500, 880, 2550), "u": (340, 800, 2400),
+    "a": (760, 1220, 2600), "e": (480, 1900, 2550), "i": (310, 2250, 3000), "o": (500, 880, 2550),
+    "u": (340, 800, 2400),
 }  # fmt: skip
 """Formants in Hz of an adult male voice."""
 CONSONANTS = ("l", "m", "n", "d", "b", "s", "h", "r", "")

@@ -27,7 +27,7 @@ class Sound:
 
 
 def envelope(waveform: np.ndarray) -> np.ndarray:
-    """Amplitude (N,) of a 16 kHz waveform at 200 Hz, smoothed over about 40 ms; step n is centred on (n + 0.5) / 200."""
+    """Amplitude (N,) of a 16 kHz waveform at 200 Hz, smoothed over about 40 ms; step n is at (n + 0.5) / 200."""
     hop = RATE // ENVELOPE_RATE
     count = -(-len(waveform) // hop)
     padded = np.zeros(count * hop)

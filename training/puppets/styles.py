@@ -1,4 +1,4 @@
-"""How each style holds and moves the hands: rest poses, where gestures happen, how large, fast and frequent they are."""
+"""How each style holds and moves the hands: rest poses, where gestures happen, their size, pace and kinds."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class TalkingStyle:
 
 SPEAKING = TalkingStyle(
     rests=("belly", "clasped", "hanging", "pocket"),
-    centre=(-0.15, 0.21, -0.27), spread=(0.03, 0.04, 0.03), size=0.115, stroke=0.2, prepare=0.34, retract=0.55,
-    gap=0.4, stay=1.15, least=0.55,
+    centre=(-0.15, 0.21, -0.27), spread=(0.03, 0.04, 0.03), size=0.12, stroke=0.22, prepare=0.6, retract=0.55,
+    gap=0.48, stay=1.15, least=0.55,
     kinds={"beat": 0.34, "palm": 0.2, "point": 0.12, "pinch": 0.14, "fist": 0.1, "count": 0.1},
     both=0.55, slow=1.0,
 )  # fmt: skip
 STORYTELLING = TalkingStyle(
     rests=("ready",),
-    centre=(-0.25, 0.1, -0.25), spread=(0.04, 0.05, 0.03), size=0.17, stroke=0.42, prepare=0.6, retract=0.9,
+    centre=(-0.25, 0.1, -0.25), spread=(0.04, 0.05, 0.03), size=0.17, stroke=0.42, prepare=0.95, retract=0.9,
     gap=0.95, stay=2.4, least=0.6,
     kinds={"offer": 0.4, "wide": 0.35, "lift": 0.25},
     both=0.85, slow=0.84,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,17 +34,26 @@ class Pose:
 
 def make_pose(
     wrist: tuple[float, float, float] | np.ndarray,
-    fingers: tuple[float, float, float] | np.ndarray,
-    palm: tuple[float, float, float] | np.ndarray,
+    fingers: tuple[float, ...],
+    palm: tuple[float, ...],
     hand: int,
     bend: str | tuple[float, ...] = "relaxed",
     spread: float = 0.05,
 ) -> Pose:
     """A pose given for the right hand; the left one is its mirror image. Directions as in `wrist_rotation`."""
     flip = np.array([1.0, 1.0, 1.0]) if hand else np.array([-1.0, 1.0, 1.0])
+    return Pose(np.asarray(wrist, float) * flip, _rotations(tuple(fingers), tuple(palm), hand, bend, spread))
+
+
+@lru_cache(maxsize=256)
+def _rotations(
+    fingers: tuple[float, ...], palm: tuple[float, ...], hand: int, bend: str | tuple[float, ...], spread: float
+) -> np.ndarray:
+    flip = np.array([1.0, 1.0, 1.0]) if hand else np.array([-1.0, 1.0, 1.0])
     rotations = finger_pose(bend, hand, spread)
-    rotations[0] = wrist_rotation(np.asarray(fingers) * flip, np.asarray(palm) * flip, hand)
-    return Pose(np.asarray(wrist, float) * flip, rotations)
+    rotations[0] = wrist_rotation(np.array(fingers) * flip, np.array(palm) * flip, hand)
+    rotations.setflags(write=False)
+    return rotations
 
 
 @dataclass
@@ -56,10 +66,14 @@ class Track:
     def key(self, time: float, pose: Pose) -> None:
         """The hand is at `pose` at `time` (s)."""
         while self.times and self.times[-1] > time - SHORTEST:
-            self.times.pop()
-            self.poses.pop()
+            self.drop()
         self.times.append(time)
         self.poses.append(pose)
+
+    def drop(self) -> None:
+        """Forget the last key."""
+        self.times.pop()
+        self.poses.pop()
 
     def hold(self, time: float) -> None:
         """The hand stays where it last was until `time`."""
