@@ -39,7 +39,7 @@ class Utterance:
     """Samples (T,) float32 -1..1 at `rate` Hz, and phonemes in order of time."""
 
     waveform: np.ndarray
-    rate: int
+    rate: float
     phonemes: tuple[Phoneme, ...]
 
 

@@ -15,7 +15,7 @@ HEADROOM_DB = 24.0
 ABOVE_NOISE_DB = 8.0
 SILENT = 1e-5
 """Mean amplitude below which there is no sound, whatever the rest is."""
-DARK, BRIGHT = 550.0, 2300.0
+DARK, BRIGHT = 420.0, 2000.0
 """Spectral centroids (Hz) of the roundest and of the widest mouth."""
 
 

@@ -122,8 +122,8 @@ def perform(
 
 
 def _checked_seconds(seconds: float) -> float:
-    if not (np.isfinite(seconds) and 0.5 <= seconds <= 3600):
-        raise EMO2Error("seconds", "a length from 0.5 to 3600 seconds", seconds, "Give a length in that range.")
+    if not (np.isfinite(seconds) and 1 <= seconds <= 3600):
+        raise EMO2Error("seconds", "a length from 1 to 3600 seconds", seconds, "Give a length in that range.")
     return float(seconds)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from .espeak import Phoneme, Utterance, synthesise
+from .espeak import Utterance, synthesise
 from .sentences import draw_sentence
 from .sound import RATE, Sound, envelope, loudest
 from .voices import draw_voice
@@ -27,7 +29,7 @@ def talk(rng: np.random.Generator, split: str, seconds: float, slow: float = 1.0
     said = []
     while at < seconds - 0.2:
         sentence = draw_sentence(rng, split, voice.language)
-        utterance = synthesise(sentence, voice.name, voice.rate, voice.pitch, voice.pitch_range)
+        utterance = _sized(synthesise(sentence, voice.name, voice.rate, voice.pitch, voice.pitch_range), voice.size)
         samples = _at_16k(utterance)
         found = _syllables(utterance)
         samples = samples * _accents(found, len(samples))
@@ -45,7 +47,14 @@ def talk(rng: np.random.Generator, split: str, seconds: float, slow: float = 1.0
     return Sound(waveform, _weighed(table, apexes, level), apexes, np.zeros(len(table)), voice.name, " ".join(said))
 
 
+def _sized(utterance: Utterance, size: float) -> Utterance:
+    """The utterance by a speaker who is `size` times as large: all of it slower and lower."""
+    phonemes = tuple(replace(p, start=p.start * size) for p in utterance.phonemes)
+    return Utterance(utterance.waveform, utterance.rate / size, phonemes)
+
+
 def _at_16k(utterance: Utterance) -> np.ndarray:
+    """The samples at 16 kHz, exactly to the utterance's own rate, which need not be a whole number."""
     import soxr
 
     return np.asarray(soxr.resample(utterance.waveform, utterance.rate, RATE, quality="HQ"), np.float32)
@@ -88,6 +97,3 @@ def _weighed(table: np.ndarray, apexes: np.ndarray, level: np.ndarray) -> np.nda
     loud = np.clip((decibels - np.percentile(decibels, 95)) / 18 + 1, 0, 1)
     stressed = np.clip(0.65 * table[:, 2] + 0.35 * loud, 0, 1)
     return np.column_stack([table[:, :2], stressed])
-
-
-__all__ = ["Phoneme", "talk"]

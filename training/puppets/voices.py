@@ -28,12 +28,14 @@ ACCENTS = {
 
 @dataclass(frozen=True)
 class Voice:
-    """An espeak voice with its settings: words a minute, pitch and pitch range 0..99."""
+    """An espeak voice with its settings: words a minute, pitch and pitch range 0..99, and the speaker's size: the sound
+    is played that much slower (and lower), which makes many throats out of one voice."""
 
     name: str
     rate: int
     pitch: int
     pitch_range: int
+    size: float = 1.0
 
     @property
     def language(self) -> str:
@@ -53,6 +55,6 @@ def draw_voice(rng: np.random.Generator, split: str, slow: float = 1.0) -> Voice
     weights = np.array(list(accents.values()), float)
     base = list(accents)[rng.choice(len(accents), p=weights / weights.sum())]
     variant = VARIANTS[split][rng.integers(len(VARIANTS[split]))]
-    rate = round(float(np.clip(rng.normal(160, 20), 115, 210)) * slow)
+    rate, size = float(np.clip(rng.normal(160, 20), 115, 210)) * slow, float(rng.uniform(0.9, 1.12))
     pitch, pitch_range = int(rng.integers(22, 80)), int(rng.integers(35, 90))
-    return Voice(f"{base}+{variant}", rate, pitch, pitch_range)
+    return Voice(f"{base}+{variant}", round(rate * size), pitch, pitch_range, size)
