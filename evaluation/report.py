@@ -32,10 +32,12 @@ class Goal:
     high: float | None = None
     target_low: float | None = None
     target_high: float | None = None
+    strict: bool = False
+    """Whether `low` itself is too little."""
 
     def judge(self, value: float) -> str:
         """ "target", "floor" or "short". Without a target of its own the floor is the target."""
-        if not _within(value, self.low, self.high):
+        if not _within(value, self.low, self.high) or (self.strict and self.low is not None and value <= self.low):
             return SHORT
         low = self.low if self.target_low is None else self.target_low
         high = self.high if self.target_high is None else self.target_high
@@ -43,7 +45,8 @@ class Goal:
 
     def texts(self) -> tuple[str, str]:
         """(floor, target) as a person reads them."""
-        return _bounds(self.low, self.high), _bounds(self.target_low, self.target_high)
+        floor = _bounds(self.low, self.high)
+        return floor.replace(">=", ">") if self.strict else floor, _bounds(self.target_low, self.target_high)
 
 
 def _within(value: float, low: float | None, high: float | None) -> bool:

@@ -73,21 +73,20 @@ class Networks:
 
     def lacking(self, *kinds: str) -> str:
         """Which files are missing and where they would belong, "" when all are there."""
-        lines = []
-        for kind in kinds:
-            try:
-                self.path(kind)
-            except EMO2Error as error:
-                lines.append(f"missing {error.expected}: {error.remedy}")
-        return " ".join(lines)
+        absent = [kind for kind in kinds if not self.has(kind)]
+        if not absent:
+            return ""
+        files = ", ".join(NAMES[kind] for kind in absent)
+        makers = " and ".join(f"`emo2 train {name}`" for name in dict.fromkeys(TRAINERS[kind] for kind in absent))
+        return f"missing {files} in {' or '.join(str(folder) for folder in self.folders)} (made by {makers})"
 
     def header(self, kind: str) -> Header:
         return read_header(self.path(kind), kind, "--models")
 
     def untrained(self, *kinds: str) -> str:
         """A remark when some of the networks have no trained weights, else nothing."""
-        raw = [NAMES[kind] for kind in kinds if self.has(kind) and self.header(kind).untrained is not None]
-        return f"untrained weights: {', '.join(raw)}" if raw else ""
+        raw = [kind for kind in kinds if self.has(kind) and self.header(kind).untrained is not None]
+        return f"untrained weights ({', '.join(raw)})" if raw else ""
 
     def digest(self, *kinds: str) -> str:
         """A fingerprint of configs and tensors; notes in the metadata do not count."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from ...models.errors import EMO2Error
 from ..bootstrap import bootstrap, paired_difference
 from ..report import Row
 from ..video.fidelity import frame_psnr, frame_ssim
@@ -81,8 +79,9 @@ def measure(bench: Bench) -> list[Row]:
     lacking = bench.networks.lacking("video", "vae", "audio")
     if lacking:
         return not_measured("video", lacking)
-    rows = fidelity(bench)
-    rows += [*_tried("video.identity", bench, _people), *_tried("video.hands", bench, _hands)]
+    rows = [*fidelity(bench), *people(bench)]
+    lacking = bench.networks.lacking("puppet_estimator")
+    rows += not_measured("video", lacking, rows) if lacking else hands(bench)
     return noted(rows, bench.networks.untrained("video", "vae", "audio"))
 
 
@@ -101,7 +100,7 @@ def fidelity(bench: Bench) -> list[Row]:
     ]
 
 
-def _people(bench: Bench) -> list[Row]:
+def people(bench: Bench) -> list[Row]:
     """How often the right person is the most like what was made, among 20 before the same scene."""
     right = []
     for number, (scene, video) in enumerate(zip(bench.main, bench.main_videos), 1):
@@ -113,7 +112,7 @@ def _people(bench: Bench) -> list[Row]:
     return [row("video.identity", bootstrap(np.array(right)), note)]
 
 
-def _hands(bench: Bench) -> list[Row]:
+def hands(bench: Bench) -> list[Row]:
     """Where the estimator finds the hands, against where the maps put them, for true and for generated motion."""
     estimator = bench.networks.puppet_estimator
     true = [Truth.of(scene.puppet, count=scene.frames) for scene in bench.main]
@@ -135,11 +134,3 @@ def _hands(bench: Bench) -> list[Row]:
                 key = f"video.hands_{which}_{side}_{name}"
                 rows.append(from_clips(key, hands_within(found, truths, share, index), median))
     return rows
-
-
-def _tried(prefix: str, bench: Bench, work: Callable[[Bench], list[Row]]) -> list[Row]:
-    """The rows of `work`, or why they cannot be had."""
-    try:
-        return work(bench)
-    except EMO2Error as error:
-        return [r for r in not_measured("video", error) if r.key.startswith(prefix)]
