@@ -18,10 +18,10 @@ FVD_FRAMES = 16
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Squared Frechet distance of two sets of features (n, D), (m, D): that of Gaussians with their mean and covariance.
+    """Squared Frechet distance of two sets of features (n, D), (m, D), as Gaussians of their means and covariances.
 
-    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel 2017, equation 6). Never negative. The trace of the root is the
-    sum of singular values of A B^T, where A^T A = S1 and B^T B = S2: exact also with fewer samples than features.
+    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel 2017, equation 6). Never negative. The trace of the root is
+    the sum of singular values of A B^T, where A^T A = S1 and B^T B = S2: exact also with fewer samples than features.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
@@ -29,13 +29,15 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         raise EMO2Error("Frechet distance", "two sets (n, D) with n > 1", given, "Give at least two clips or frames.")
     centres = first.mean(0), second.mean(0)
     roots = [(x - c) / np.sqrt(len(x) - 1) for x, c in zip((first, second), centres)]
-    shared = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
-    spread = (roots[0] ** 2).sum() + (roots[1] ** 2).sum() - 2 * shared
+    spread = (roots[0] ** 2).sum() + (roots[1] ** 2).sum()
+    # Turning a root changes neither its covariance nor the singular values: no more rows than features are needed.
+    roots = [np.linalg.qr(root, mode="r") if len(root) > root.shape[1] else root for root in roots]
+    spread -= 2 * np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
     return max(float(((centres[0] - centres[1]) ** 2).sum() + spread), 0.0)
 
 
 def frechet(name: str, made: Sequence[np.ndarray], true: Sequence[np.ndarray], note: str = "") -> Measured:
-    """The metric `name` from features of each clip, lists of (n, D); a resampling draws made and true clips together."""
+    """Metric `name` from features of each clip, lists of (n, D). A resampling draws made and true clips together."""
 
     def over(indices: np.ndarray) -> float:
         return frechet_distance(np.concatenate([made[i] for i in indices]), np.concatenate([true[i] for i in indices]))

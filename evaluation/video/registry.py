@@ -37,7 +37,7 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (
-    Metric("SSIM", "higher", "structural similarity to the true video (Wang 2004), 0..1", package="skimage", truth=True),
+    Metric("SSIM", "higher", "structural similarity to the true video (Wang 2004)", package="skimage", truth=True),
     Metric("PSNR", "higher", "peak signal to noise against the true video, dB", package="skimage", truth=True),
     Metric("FID", "lower", "Frechet distance of frames in Inception-V3 pool features (Heusel 2017)",
            "inception-2015-12-05.pt", "TorchScript of the FID Inception-V3, as StyleGAN2-ADA's metrics use it",
