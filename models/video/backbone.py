@@ -47,7 +47,7 @@ class Backbone(UNetMotionModel):
                 module.attn2.set_processor(audio)  # type: ignore[arg-type]
 
     def forward(self, noisy: torch.Tensor, timestep: torch.Tensor | float, conditions: ConditionBatch) -> torch.Tensor:
-        """noisy: (B, C, F, h, w); timestep: one number, (B,) or each frame's (B, F). Returns the prediction, (B, C, F, h, w)."""
+        """noisy: (B, C, F, h, w); timestep: one number, (B,) or (B, F). Returns the prediction."""
         rows, _, frames = noisy.shape[:3]
         times = torch.as_tensor(timestep, device=noisy.device)
         times = times.flatten() if times.ndim == 2 else times.expand(rows)

@@ -129,8 +129,9 @@ class VideoModel(nn.Module):
     ) -> torch.Tensor:
         """One denoising step's prediction, (B, C, F, h, w), of noisy latents of that shape.
 
-        timestep: 0..train_steps-1, one number, (B,), or (B, F) where frames differ. The conditions are given one by one, each with B rows or one for
-        all, or as one `conditions` with B rows, in which single rows may lack some (guidance in one batch, training).
+        timestep: 0..train_steps-1, one number, (B,), or (B, F) where frames differ. The conditions are given one by
+        one, each with B rows or one for all, or as one `conditions` with B rows, in which single rows may lack some
+        (guidance in one batch, training).
         """
         if conditions is None:
             conditions = ConditionBatch(noisy.shape[0], reference, motion_frames, audio, pose, reference_strength)
