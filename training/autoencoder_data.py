@@ -81,8 +81,8 @@ def held_out_pictures(folder: str | None, count: int, size: tuple[int, ...]) -> 
 
 def _hand_pixels(puppet: Any, frame: int, size: tuple[int, int]) -> np.ndarray:
     """(H, W) bool: where the MANO map has a hand."""
-    from ..models.hands.layer import load_hands
-    from ..models.maps.mano import mano_maps
+    from ..models.maps import mano_maps
+    from .puppets.hands import neutral_hands
 
-    drawn = mano_maps(puppet.motion.frames(frame, frame + 1), load_hands(None), size=size)
-    return np.asarray(drawn[0]).any(axis=-1)
+    drawn: np.ndarray = mano_maps(puppet.motion.frames(frame, frame + 1), neutral_hands(), size)[0]
+    return drawn.any(axis=-1)

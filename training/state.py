@@ -118,6 +118,8 @@ def fingerprint(settings: Settings, world: int) -> str:
 def changed(before: str, now: str, harmless: set[str] | frozenset[str] = frozenset()) -> list[str]:
     """The settings in which two fingerprints differ, as `recipe.width: 64 -> 96`. `harmless`: options left out."""
     old, new = _flat(json.loads(before)), _flat(json.loads(now))
+    # A key that this version has and the state's had not was at its default then.
+    old = {**_flat({k: v for k, v in Settings("").to_dict().items() if k not in HARMLESS}), **old}
     skipped = {f"recipe.{name}" for name in harmless}
     keys = sorted(key for key in old.keys() | new.keys() if key.split(".")[0] and key not in skipped)
     keys = [key for key in keys if not any(key.startswith(f"{name}.") for name in skipped)]
