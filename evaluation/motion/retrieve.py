@@ -16,11 +16,11 @@ from ...models.audio.prosody import loudness
 from ...models.audio.waveform import RATE
 from ...models.errors import EMO2Error
 from ...models.types import Motion
-from .points import filled, smoothed, speeds
+from .points import filled, smoothed
 
 LAG = 0.2
 """Seconds by which hands may lead or trail the sound in `accent_scores`."""
-REACH = 0.64
+REACH = 0.8
 """Seconds of sound before and after a frame from which `AccentFilter` predicts its movement."""
 
 
@@ -104,16 +104,20 @@ def sound_curves(waveform: np.ndarray, fps: float, count: int) -> np.ndarray:
 
 
 def motion_curves(motion: Motion) -> np.ndarray:
-    """(F, 8) of a motion: for each hand its speed, its speed up and down, its height and how fast its fingers bend."""
-    count = len(motion)
+    """(F, 12) of a motion: for each hand its speed, its acceleration, the logarithms of both, how hard it brakes, and
+    how fast it falls. Hidden frames are bridged."""
+    count, fps = len(motion), motion.fps
+    if count < 2:
+        return np.zeros((count, 12))
     place = np.where(motion.visible[..., None], motion.translations.astype(np.float64), np.nan)
     place = filled(place.reshape(count, -1)).reshape(count, 2, 3)
-    speed = speeds(place, motion.fps)
-    drop = np.gradient(place[..., 1], axis=0) * motion.fps if count > 1 else np.zeros((count, 2))
-    fingers = motion.rotations[:, :, 1:].astype(np.float64)
-    bend = np.sqrt(np.square(fingers[..., 1:]).sum(axis=-1)).mean(axis=-1)
-    change = np.abs(np.gradient(bend, axis=0)) * motion.fps if count > 1 else np.zeros((count, 2))
-    return smoothed(np.concatenate([speed, drop, place[..., 1], change], axis=1), 0.04 * motion.fps)
+    velocity = np.gradient(place, axis=0) * fps
+    speed = np.linalg.norm(velocity, axis=-1)
+    push = np.linalg.norm(np.gradient(velocity, axis=0) * fps, axis=-1)
+    braking = -np.gradient(speed, axis=0) * fps
+    # A stroke is ten times as fast as idling: logarithms let the small movements count as well.
+    curves = [speed, push, np.log(0.05 + speed), np.log(0.5 + push), braking, velocity[..., 1]]
+    return smoothed(np.concatenate(curves, axis=1), 0.5)
 
 
 def accent_scores(waveforms: Sequence[np.ndarray], motions: Sequence[Motion]) -> np.ndarray:
@@ -146,13 +150,13 @@ class AccentFilter:
     fps: float
 
     @classmethod
-    def fit(cls, waveforms: Sequence[np.ndarray], motions: Sequence[Motion], decay: float = 10.0) -> AccentFilter:
+    def fit(cls, waveforms: Sequence[np.ndarray], motions: Sequence[Motion], decay: float = 100.0) -> AccentFilter:
         """From training clips; `decay` is the ridge's weight, relative to one standardised frame. Each clip's curves
         are standardised by themselves, so that loud voices and lively hands weigh no more than others."""
         fps = _one_rate(motions)
         moments, shared = 0.0, 0.0
         for waveform, motion in zip(waveforms, motions, strict=True):
-            x = _around(sound_curves(waveform, fps, len(motion)), fps)
+            x = _heard(waveform, fps, len(motion))
             y = _standard(motion_curves(motion).T).T
             moments = moments + x.T @ x
             shared = shared + x.T @ y
@@ -160,8 +164,8 @@ class AccentFilter:
         return cls(np.linalg.solve(moments + decay * np.eye(size), shared), fps)
 
     def predict(self, waveform: np.ndarray, count: int) -> np.ndarray:
-        """(count, 8) the movement that a sound leads to expect, as `motion_curves`, standardised units."""
-        return _around(sound_curves(waveform, self.fps, count), self.fps) @ self.weights
+        """(count, 12) the movement that a sound leads to expect, as `motion_curves`, standardised units."""
+        return _heard(waveform, self.fps, count) @ self.weights
 
     def scores(self, waveforms: Sequence[np.ndarray], motions: Sequence[Motion]) -> np.ndarray:
         """(n, n) how much motion j is like what sound i leads to expect: correlation of each curve, weighted by how
@@ -180,11 +184,20 @@ class AccentFilter:
         return products / np.maximum(size[:, None] * own[None], 1e-12)
 
 
-def _around(curves: np.ndarray, fps: float) -> np.ndarray:
-    """(F, (2 r + 1) K): standardised curves of the r frames around each frame, zeros beyond the ends."""
+def _heard(waveform: np.ndarray, fps: float, count: int) -> np.ndarray:
+    """(count, (2 r + 1) 9) what `AccentFilter` predicts from: standardised curves of the r frames around each frame.
+
+    Beside loudness, its rise and the onsets: how far a frame stands out of its neighbourhood (0.12, 0.3 and 0.8 s),
+    since a stroke goes to the syllable that is louder than those around it; the squares, since the strongest count most.
+    """
+    curves = sound_curves(waveform, fps, count)
+    level, onset = curves[:, :1], curves[:, 2:]
+    out = [level - smoothed(level, seconds * fps) for seconds in (0.12, 0.3, 0.8)]
+    fall = -np.gradient(smoothed(level, 1), axis=0) if count > 1 else np.zeros_like(level)
+    curves = _standard(np.concatenate([curves, *out, np.maximum(out[2], 0) ** 2, onset**2, fall], axis=1).T).T
     r = round(REACH * fps)
-    padded = np.pad(_standard(curves.T).T, ((r, r), (0, 0)))
-    return np.concatenate([padded[k : k + len(curves)] for k in range(2 * r + 1)], axis=1)
+    padded = np.pad(curves, ((r, r), (0, 0)))
+    return np.concatenate([padded[k : k + count] for k in range(2 * r + 1)], axis=1)
 
 
 def _standard(curves: np.ndarray) -> np.ndarray:

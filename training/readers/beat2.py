@@ -75,9 +75,9 @@ def read_folder(
     strict: bool = True,
 ) -> Iterator[Recording]:
     """All recordings under a folder, by name; options as in `read_beat2`. strict: a damaged one stops the reading
-    instead of being left out with a warning. Model files (SMPLX_*.npz) that lie there are not recordings."""
+    instead of being left out with a warning."""
     options = {"body": body, "hands": hands, "fingers": fingers, "fps": fps, "style": style}
-    return in_folder(Path(folder), "[!SM]*.npz", lambda path: read_beat2(path, **options), WHERE, strict)
+    return in_folder(Path(folder), "*.npz", lambda path: read_beat2(path, **options), WHERE, strict)
 
 
 def models(

@@ -136,8 +136,8 @@ def _space(means: list[np.ndarray], components: list[np.ndarray] | None, source:
 
 
 def choose_fingers(hands: Path | str | None, fingers: str, found: Path | None, data: str, where: str) -> FingerSpace:
-    """The finger space of a data set: the user's file `hands`, else one that was `found` beside the data, else the pack's
-    own guess where `fingers` is "approximate". Without any of them an EMO2Error says what is needed and why."""
+    """The finger space of a data set: the user's file `hands`, else one `found` beside the data, else the pack's own
+    guess where `fingers` is "approximate". Without any of them an EMO2Error says what is needed and why."""
     if fingers not in ("exact", "approximate"):
         raise EMO2Error("fingers", "exact or approximate", repr(fingers), "Choose one of them.")
     if hands is not None:

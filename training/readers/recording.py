@@ -85,10 +85,12 @@ def in_folder(
     folder: Path, pattern: str, read: Callable[[Path], Recording], where: str, strict: bool
 ) -> Iterator[Recording]:
     """The recordings of all files of a pattern under `folder`, in the order of their names.
+    Model files of the user's that lie among them are no recordings.
 
     strict: a file that cannot be used stops the reading; otherwise it is left out with a warning.
     """
-    paths = sorted(path for path in folder.rglob(pattern) if path.is_file()) if folder.is_dir() else []
+    found = sorted(folder.rglob(pattern)) if folder.is_dir() else []
+    paths = [path for path in found if path.is_file() and not path.name.upper().startswith(("SMPLX_", "MANO_"))]
     if not paths:
         raise EMO2Error(where, f"a folder with {pattern} files", f"none in {folder}", "Name the data set's folder.")
     used = 0

@@ -1,8 +1,8 @@
 """SHOW (Yi et al. 2023, TalkSHOW): speakers of videos as SMPL-X at 30 fps, one `.pkl` and one `.wav` a clip.
 
 Arrays: global_orient (F, 3), body_pose_axis (F, 21, 3), left_hand_pose and right_hand_pose (F, 12) coefficients of
-MANO's PCA, counted from its mean hand, transl (F, 3), betas (300,). Axes are the video camera's. A few files hold a list with
-the dictionary in it.
+MANO's PCA, counted from its mean hand, transl (F, 3), betas (300,). Axes are the video camera's. A few files hold
+a list with the dictionary in it.
 """
 
 from __future__ import annotations
@@ -84,6 +84,6 @@ def read_folder(
     strict: bool = True,
 ) -> Iterator[Recording]:
     """All recordings under a folder, by name; options as in `read_show`. strict: a damaged one stops the reading
-    instead of being left out with a warning. Model files (MANO_*.pkl) that lie there are not recordings."""
+    instead of being left out with a warning."""
     options = {"body": body, "hands": hands, "fps": fps, "style": style}
-    return in_folder(Path(folder), "[!M]*.pkl", lambda path: read_show(path, **options), WHERE, strict)
+    return in_folder(Path(folder), "*.pkl", lambda path: read_show(path, **options), WHERE, strict)
