@@ -59,7 +59,7 @@ def motion_beats(points: np.ndarray, fps: float, drop: float = 0.5, gap: float =
     of half a frame; hidden frames (NaN) are bridged. A minimum counts when the speed has fallen by `drop` times its
     mean over the clip (at least 0.01 m/s) since the minimum before; of those nearer than `gap` seconds the deepest
     fall stays, so that the rebound after a stroke is no beat of its own. Frame i is the instant (i + 0.5) / fps. EMAGE
-    takes all minima of joint rotations' speed; strokes show in positions. Hardly smoothed, because a landing is a sharp dip.
+    takes all minima of joint rotations' speed; strokes show in positions. Hardly smoothed: a landing is a sharp dip.
     """
     points = np.asarray(points, np.float64)
     if len(points) < 4:

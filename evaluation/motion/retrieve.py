@@ -188,7 +188,7 @@ def _heard(waveform: np.ndarray, fps: float, count: int) -> np.ndarray:
     """(count, (2 r + 1) 9) what `AccentFilter` predicts from: standardised curves of the r frames around each frame.
 
     Beside loudness, its rise and the onsets: how far a frame stands out of its neighbourhood (0.12, 0.3 and 0.8 s),
-    since a stroke goes to the syllable that is louder than those around it; the squares, since the strongest count most.
+    since a stroke goes to the syllable that is louder than those around it; squares, since the strongest count most.
     """
     curves = sound_curves(waveform, fps, count)
     level, onset = curves[:, :1], curves[:, 2:]
