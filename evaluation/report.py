@@ -15,11 +15,11 @@ from ..models.whole_files import whole_file
 FORMAT = 1
 TARGET, FLOOR, SHORT, MISSING, REPORTED = "target", "floor", "short", "missing", "reported"
 MEANING = {
-    TARGET: "meets the target",
-    FLOOR: "meets the floor, not the target",
+    TARGET: "at the target",
+    FLOOR: "at the floor",
     SHORT: "short of the floor",
     MISSING: "not measured",
-    REPORTED: "no goal was set",
+    REPORTED: "without a goal",
 }
 COLUMNS = ("figure", "value", "95 % interval", "floor", "target", "status", "note")
 

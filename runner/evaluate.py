@@ -146,11 +146,13 @@ def _parts(text: str | None) -> tuple[str, ...]:
 
 
 def _card(options: argparse.Namespace, folders: list[Path]) -> int:
-    from ..evaluation.card import model_card
+    from ..evaluation.card import model_card, note_metrics
     from ..evaluation.report import Report
     from ..models.whole_files import whole_file
 
-    text = model_card(folders[0], Report.load(options.json))
+    report = Report.load(options.json)
+    note_metrics(folders[0], report)
+    text = model_card(folders[0], report)
     with whole_file(options.card) as temporary:
         temporary.write_text(text, "utf-8")
     print(options.card)
