@@ -27,7 +27,9 @@ def mouth_shapes(waveform: np.ndarray, fps: float = 25.0) -> np.ndarray:
     moves the lips; silence closes them. Opening is quick, closing a little slower. Music moves the mouth too.
     """
     waveform = np.asarray(waveform, np.float64).ravel()
-    frames = frame_count(max(len(waveform), 1) / RATE, fps)
+    # A recording's constant offset would click where the sound begins and ends.
+    waveform = waveform - waveform.mean() if len(waveform) else np.zeros(1)
+    frames = frame_count(len(waveform) / RATE, fps)
     per = 2
     centres = np.round((np.arange(frames * per) + 0.5) / (fps * per) * RATE).astype(np.int64)
     padded = np.pad(waveform, (WINDOW // 2, WINDOW))
