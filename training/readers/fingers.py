@@ -70,6 +70,8 @@ def read_fingers(path: Path) -> FingerSpace:
         if found is None:
             raise EMO2Error(WHERE, "a folder with MANO or SMPL-X files", f"none in {path}", REMEDY)
         path = found
+    if not path.is_file():
+        raise EMO2Error(WHERE, "a MANO or SMPL-X file, or a folder with one", f"nothing at {path}", REMEDY)
     if "SMPLX" in path.stem.upper():
         return _smplx(path)
     return _mano(path)
@@ -78,7 +80,8 @@ def read_fingers(path: Path) -> FingerSpace:
 def _smplx(path: Path) -> FingerSpace:
     names = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")
     arrays = load_arrays(path, names, WHERE, REMEDY)
-    return _space([arrays[names[0]], arrays[names[1]]], [arrays[names[2]], arrays[names[3]]], path.name)
+    left, right = (_checked(arrays[names[k]], arrays[names[k + 2]], path.name) for k in (0, 1))
+    return FingerSpace(np.stack([left[0], right[0]]), np.stack([left[1], right[1]]), path.name)
 
 
 def _mano(path: Path) -> FingerSpace:
@@ -88,11 +91,11 @@ def _mano(path: Path) -> FingerSpace:
     if partner is None:
         # A mirror at x = 0 keeps the x of an axis-angle and turns the others.
         mirrored = (mean.reshape(-1, 3) * np.array([1, -1, -1])).ravel()
-        pair = [mean, mirrored] if side == "LEFT" else [mirrored, mean]
-        return _space(pair, None, path.name)
+        return FingerSpace(np.stack([mean, mirrored] if side == "LEFT" else [mirrored, mean]), None, path.name)
     other = _one(partner)
-    first, second = ((mean, components), other) if side == "LEFT" else (other, (mean, components))
-    return _space([first[0], second[0]], [first[1], second[1]], f"{path.name} and {partner.name}")
+    pair = [(mean, components), other] if side == "LEFT" else [other, (mean, components)]
+    source = f"{path.name} and {partner.name}"
+    return FingerSpace(np.stack([p[0] for p in pair]), np.stack([p[1] for p in pair]), source)
 
 
 def _partner(path: Path, side: str) -> Path | None:
@@ -110,7 +113,7 @@ def _one(path: Path) -> tuple[np.ndarray, np.ndarray]:
     names = ("hands_mean", "hands_components")
     if path.suffix.lower() == ".npz":
         arrays = load_arrays(path, names, WHERE, REMEDY)
-    elif path.suffix.lower() == ".pkl" and path.is_file():
+    elif path.suffix.lower() == ".pkl":
         content = read_pickle(path, WHERE)
         missing = [name for name in names if name not in content]
         if missing:
@@ -118,21 +121,15 @@ def _one(path: Path) -> tuple[np.ndarray, np.ndarray]:
             raise EMO2Error(WHERE, f"the arrays {', '.join(names)}", given, REMEDY)
         arrays = {name: numbers(content[name], name, path.name, WHERE, REMEDY) for name in names}
     else:
-        raise EMO2Error(WHERE, "a MANO or SMPL-X file (.pkl or .npz)", path, REMEDY)
-    return arrays["hands_mean"].ravel(), arrays["hands_components"]
+        raise EMO2Error(WHERE, "a MANO or SMPL-X file (.pkl or .npz)", path.name, REMEDY)
+    return _checked(arrays["hands_mean"], arrays["hands_components"], path.name)
 
 
-def _space(means: list[np.ndarray], components: list[np.ndarray] | None, source: str) -> FingerSpace:
-    mean = [m.ravel() for m in means]
-    if any(m.shape != (ANGLES,) for m in mean):
-        shapes = " and ".join(str(m.shape) for m in mean)
-        raise EMO2Error(WHERE, f"mean hands of {ANGLES} numbers", f"{shapes} in {source}", REMEDY)
-    if components is None:
-        return FingerSpace(np.stack(mean), None, source)
-    if any(c.ndim != 2 or c.shape[1] != ANGLES or c.shape != components[0].shape for c in components):
-        shapes = " and ".join(str(c.shape) for c in components)
-        raise EMO2Error(WHERE, f"PCA directions of shape ({ANGLES}, {ANGLES})", f"{shapes} in {source}", REMEDY)
-    return FingerSpace(np.stack(mean), np.stack(components), source)
+def _checked(mean: np.ndarray, components: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray]:
+    if mean.size != ANGLES or components.shape != (ANGLES, ANGLES):
+        wanted = f"hands_mean of {ANGLES} numbers and hands_components of shape ({ANGLES}, {ANGLES})"
+        raise EMO2Error(WHERE, wanted, f"shapes {mean.shape} and {components.shape} in {file}", REMEDY)
+    return mean.ravel(), components
 
 
 def choose_fingers(hands: Path | str | None, fingers: str, found: Path | None, data: str, where: str) -> FingerSpace:
