@@ -19,7 +19,7 @@ def record_points(record: Any, frames: Sequence[int]) -> tuple[np.ndarray, np.nd
     The score of a hand's points is the hand's confidence; out of sight, or outside the picture, it is 0.
     """
     frames = list(frames)
-    first, count = frames[0], frames[-1] - frames[0] + 1
+    first, count = min(frames), max(frames) - min(frames) + 1
     size = record.size
     pixels, known = project_body(record.motion, size, first, count)
     places = np.array(frames) - first

@@ -28,6 +28,8 @@ KINDS = {
     "vae": "an image autoencoder",
     "audio": "a voice encoder",
     "clip_vision": "an image encoder",
+    "gesture_encoder": "a gesture encoder (for FGD)",
+    "pose_discriminator": "a pose discriminator",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
 }
 
