@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make bench. Each sets up .venv by itself; all that is needed is Python 3.11.
+# make demo | make test | make lint | make bench | make train-tiny. Each sets up .venv by itself; all that is needed is Python 3.11.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(CORES)
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast lint bench train-tiny clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -43,6 +43,10 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m emo2.benchmarks --json benchmarks/results/latest.json
+
+# The shipped weights from nothing: hours on a CPU, in as many pieces as you like (make train-tiny ARGS='--stop-after 60').
+train-tiny: $(VENV)/.test
+	$(BIN)/emo2 train-tiny $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo output *.egg-info

@@ -84,7 +84,8 @@ class Row:
             why = f"came out as {self.value}"
             object.__setattr__(self, "note", f"{why}; {self.note}" if self.note else why)
             object.__setattr__(self, "value", None)
-        if self.interval is not None and not all(math.isfinite(v) for v in self.interval):
+        # One clip says nothing of how far another would lie from it.
+        if self.interval is not None and (self.count == 1 or not all(math.isfinite(v) for v in self.interval)):
             object.__setattr__(self, "interval", None)
 
     @property

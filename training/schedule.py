@@ -33,7 +33,8 @@ COMMAND = (sys.executable, "-m", "emo2.runner")
 class Stage:
     """One command. `arguments` follow `emo2`; `needs`: stages before it; `makes`: files that prove it was done.
 
-    minutes: how long it takes about, on one core. Stages that are ready are started in the order of the schedule.
+    minutes: how long it takes about, on one core. spread: it uses all cores by itself, as nothing runs beside it. Stages
+    that are ready are started in the order of the schedule.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     makes: tuple[Path, ...] = ()
     minutes: float = 1.0
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,9 @@ class Schedule:
                     if ready and not self.done(stage.name) and len(running) < workers:
                         tried.add(stage.name)
                         core = min(set(range(workers)) - {p.core for p in running})
-                        running.append(_Process(self.command, stage, self.log(stage.name), core, pin))
+                        running.append(
+                            _Process(self.command, stage, self.log(stage.name), core, pin and not stage.spread)
+                        )
                         self._note(stage.name, seconds=self._spent(stage.name))
                         on_change(stage.name, "begun")
                 if not running:

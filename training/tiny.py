@@ -16,7 +16,9 @@ from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
 from .schedule import Schedule, Stage
 
-PUPPETS, FRAMES = 4000, 36
+PUPPETS, FRAMES, HELD_OUT = 4000, 36, 64
+PARTS = 2
+"""Processes that paint and encode; a single one does them one after the other."""
 LARGEST = 40_000_000
 """Bytes that all shipped weights may have together."""
 SHIPPED = ("autoencoder", "motion", "gesture-encoder", "pose-discriminator", "puppet-estimator", "video-clip")
@@ -68,29 +70,37 @@ def schedule(plan: Plan) -> Schedule:
 
 def stages(plan: Plan) -> list[Stage]:
     """The stages in the order of their start: long ones early, so that no core waits at the end."""
-    data, painting = plan.out / "puppets", ("paint-1", "paint-2")
-    vae, image = plan.file("autoencoder"), plan.file("video-image")
+    data, fresh = plan.out / "puppets", plan.out / "puppets-held-out"
+    takes, vae, image = plan.out / "performances", plan.file("autoencoder"), plan.file("video-image")
     cache = ("puppets", "--out", str(data), "--count", str(plan.puppets), "--frames", str(FRAMES))
-    sound = (f"recipe.audio_encoder={plan.file('motion', FILES['motion'][1])}",)
-    pose = plan.file("pose-discriminator")
-    found = [
-        Stage(painting[0], (*cache, "--part", "0/2"), minutes=12),
-        Stage(painting[1], (*cache, "--part", "1/2"), minutes=12),
-        _training(plan, "autoencoder", painting, (f"recipe.data={data}",), minutes=60),
-        _training(plan, "motion", (), (f"recipe.data={plan.out / 'performances'}",), minutes=90),
-        Stage("encode", (*cache, "--vae", str(vae)), ("autoencoder",), (data / "latents.json",), minutes=12),
-        _training(plan, "video-image", ("encode",), (f"recipe.data={data}", f"recipe.vae={vae}"), minutes=120),
-        _training(plan, "pose-discriminator", ("encode",), (f"recipe.data={data}",), minutes=15),
-        _training(plan, "gesture-encoder", (), (f"recipe.data={plan.out / 'performances'}",), minutes=15),
-        _training(plan, "puppet-estimator", painting, (f"recipe.data={data}",), minutes=20),
+    unseen = ("puppets", "--out", str(fresh), "--count", str(HELD_OUT), "--frames", str(FRAMES), "--split", "held-out")
+    parts = [("--part", f"{k}/{PARTS}") for k in range(PARTS)]
+    painting = ("paint-held-out", *(f"paint-{k + 1}" for k in range(PARTS)))
+    encoding = ("encode-held-out", *(f"encode-{k + 1}" for k in range(PARTS)))
+    shown = (f"recipe.data={data}", f"recipe.held_out={fresh}")
+    found = [Stage(painting[0], unseen, minutes=0.5)]
+    found += [Stage(name, (*cache, *part), minutes=12) for name, part in zip(painting[1:], parts)]
+    found.append(_training(plan, "autoencoder", painting, shown, minutes=45))
+    found.append(_training(plan, "motion", (), (f"recipe.data={takes}",), minutes=110))
+    coded = ("--vae", str(vae))
+    found.append(Stage(encoding[0], (*unseen, *coded), ("autoencoder",), (fresh / "latents.json",), 0.5))
+    for name, part in zip(encoding[1:], parts):
+        found.append(Stage(name, (*cache, *part, *coded), ("autoencoder",), (data / "latents.json",), 10))
+    found += [
+        _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
+        _training(plan, "pose-discriminator", encoding, (f"recipe.data={data}",), minutes=15),
+        _training(plan, "gesture-encoder", ("motion",), (f"recipe.data={takes}",), minutes=15),
+        _training(plan, "puppet-estimator", (), (), minutes=45),
     ]
-    clip = (f"recipe.data={data}", f"recipe.vae={vae}", f"recipe.image={image}", *sound, f"recipe.discriminator={pose}")
+    sound, pose = plan.file("motion", FILES["motion"][1]), plan.file("pose-discriminator")
+    clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
+    clip = (*clip, f"recipe.audio_encoder={sound}", f"recipe.discriminator={pose}")
     before = ("video-image", "motion", "pose-discriminator")
     found.append(_training(plan, "video-clip", before, clip, minutes=100))
     variants = []
     if plan.ablations:
         for name, switches in VARIANTS.items():
-            changes = (*clip, f"steps={VARIANT_STEPS}", *switches)
+            changes = (*clip, f"steps={VARIANT_STEPS}", "preview_every=0", *switches)
             variants.append(_training(plan, "video-clip", before, changes, minutes=8, name=f"ablation-{name}"))
     found += variants
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
@@ -98,7 +108,7 @@ def stages(plan: Plan) -> list[Stage]:
     found.append(
         Stage(
             "evaluate", evaluation(plan), ("ship", *(stage.name for stage in variants)),
-            (plan.weights / "evaluation.json", plan.weights / "README.md"), minutes=40,
+            (plan.weights / "evaluation.json", plan.weights / "README.md"), minutes=40, spread=True,
         )
     )  # fmt: skip
     return found

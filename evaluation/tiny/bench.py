@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RATE, FPS = 16000, 25
 SPLIT = "held-out"
+SHORTEST = 1.0
+"""Seconds of a performance at least; a clip may show less of it."""
 BLOCK = 1_000_000
 """Puppets of one purpose are numbered from a multiple of this on, so that no two purposes meet the same one."""
 
@@ -79,7 +81,7 @@ class Scene:
     def puppet(self) -> Puppet:
         from ...training.puppets.world import Puppet
 
-        return Puppet.draw(self.number, SPLIT, seconds=self.frames / FPS, style=self.style)
+        return Puppet.draw(self.number, SPLIT, seconds=max(self.frames / FPS, SHORTEST), style=self.style)
 
     @cached_property
     def motion(self) -> Motion:

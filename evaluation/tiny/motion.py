@@ -33,7 +33,7 @@ from ..motion.frechet import gesture_encoder
 from ..motion.retrieve import among
 from ..motion.smoothness import Seams, window_seams
 from ..report import Row
-from .bench import FPS, Bench, Scene
+from .bench import FPS, SHORTEST, Bench, Scene
 from .goals import figure, not_measured, noted, row
 
 CLIPS, SPEEDS, LONGS, FIT = 2, 3, 4, 5
@@ -89,7 +89,7 @@ class _Known(Scene):
     def puppet(self):
         from ...training.puppets.world import Puppet
 
-        return Puppet.draw(self.number, "train", seconds=self.frames / FPS, style=self.style)
+        return Puppet.draw(self.number, "train", seconds=max(self.frames / FPS, SHORTEST), style=self.style)
 
 
 def spread(trial: Trial) -> list[Row]:
