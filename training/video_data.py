@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..models.errors import EMO2Error
+from ..models.types import FRAME_FIELDS, Motion
 from ..models.video.config import VideoConfig
 from ..models.video.guidance import body_maps, steadied
 from .recipe import normal, sample_rng
 
 FACE_METRES, MOUTH_CELLS = 0.17, 0.75
 """Radius of what counts as the face, round a point above the mouth; and of the mouth, in latent cells."""
-KEPT_RECORDS = 20_000
+KEPT_BYTES, KEPT_SOUNDS = 4 << 30, 8_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Puppets:
         from .puppets.cache import PuppetCache
 
         self.cache, self.config = PuppetCache(folder), config
+        self._records: dict[int, Any] = {}
+        self._steady: dict[str, Motion] = {}
+        self._bytes = 0
         if not self.cache.encoded:
             given = f"pictures alone in {folder}"
             raise EMO2Error("config recipe.data", "puppets with latents", given, "Run `emo2 puppets --vae FILE` on it.")
@@ -74,8 +78,15 @@ class Puppets:
         return len(self.cache)
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """A random record."""
-        return self.cache[int(rng.integers(len(self.cache)))]
+        """A random record. Those read once stay in memory, their pictures packed, as long as there is room."""
+        index = int(rng.integers(len(self.cache)))
+        record = self._records.get(index)
+        if record is None:
+            record = self.cache[index]
+            self._bytes += record.latents.nbytes + sum(array.nbytes for array in record.arrays.values())
+            if self._bytes <= KEPT_BYTES:
+                self._records[index] = record
+        return record
 
     def latents(self, record: Any, frames: Sequence[int]) -> Tensor:
         """(C, n, h, w) float32 of some frames, as the network takes them."""
@@ -96,14 +107,19 @@ class Puppets:
             both = record.maps_at(frames)
         else:
             hands = record.maps_at(frames)[..., :3]
-            steady = steadied(record.motion, config.keypoint_median)
-            runs = frames == list(range(frames[0], frames[0] + len(frames)))
-            if runs:
-                body = body_maps(steady, config, frames[0], len(frames))
-            else:
-                body = np.concatenate([body_maps(steady, config, frame, 1) for frame in frames])
-            both = np.concatenate([hands, body], axis=-1)
+            steady = self._steadied(record)
+            shown = steady.replace(**{name: getattr(steady, name)[frames] for name in FRAME_FIELDS})
+            both = np.concatenate([hands, body_maps(shown, config)], axis=-1)
         return torch.from_numpy(both).permute(3, 0, 1, 2).contiguous()
+
+    def _steadied(self, record: Any) -> Motion:
+        """The record's motion with its keypoints steadied; made once."""
+        key = str(record.path)
+        if key not in self._steady:
+            if len(self._steady) >= len(self.cache):
+                self._steady.clear()
+            self._steady[key] = steadied(record.motion, self.config.keypoint_median)
+        return self._steady[key]
 
     def confidence(self, record: Any, frames: Sequence[int]) -> np.ndarray:
         """(n, 2) float32 0..1 of the hands, 0 where one is out of sight."""
@@ -189,7 +205,7 @@ class Sounds:
 
         key = str(record.path)
         if key not in self._known:
-            while len(self._known) >= KEPT_RECORDS:
+            while len(self._known) >= KEPT_SOUNDS:
                 self._known.popitem(last=False)
             self._known[key] = encode(self.encoder, record.waveform)
         return self._known[key]
