@@ -16,7 +16,7 @@ import numpy as np
 
 from ...models.errors import EMO2Error
 
-RETRIEVAL, PHONEME_EVENTS, NO_EXIT = 1, 1, 0x8000
+SYNCHRONOUS, PHONEME_EVENTS, NO_EXIT = 2, 1, 0x8000
 RATE, PITCH, RANGE = 1, 3, 4
 UTF8 = 1
 WORD, PHONEME = 1, 7
@@ -125,7 +125,7 @@ def _load() -> tuple[ctypes.CDLL, int]:
         raise EMO2Error(
             "espeak-ng", "a library that can be loaded", error, "Run: pip install --force-reinstall espeakng-loader"
         ) from error
-    rate = library.espeak_Initialize(2, 200, folder.encode(), PHONEME_EVENTS | NO_EXIT)
+    rate = library.espeak_Initialize(SYNCHRONOUS, 200, folder.encode(), PHONEME_EVENTS | NO_EXIT)
     if rate <= 0:
         _unload(library)
         raise EMO2Error(

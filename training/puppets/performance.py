@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -222,7 +223,7 @@ def within_reach(wrists: np.ndarray) -> np.ndarray:
     depth = NEAREST - wrists[..., 2]
     wrists = wrists.copy()
     wrists[..., 2] = NEAREST - np.where(depth > 0.05, depth, 0.05 * np.exp(np.minimum(depth / 0.05 - 1, 0)))
-    shoulders = _SHOULDERS
+    shoulders = _shoulders()
     line = wrists - shoulders
     far = np.linalg.norm(line, axis=-1, keepdims=True)
     soft = 0.43
@@ -230,13 +231,12 @@ def within_reach(wrists: np.ndarray) -> np.ndarray:
     return shoulders + line * np.where(far > soft, short / np.maximum(far, 1e-9), 1.0)
 
 
+@lru_cache(maxsize=1)
 def _shoulders() -> np.ndarray:
+    """Left and right shoulder (2, 3), metres from the neck root, of the resting body."""
     framing = Framing()
     joints = body_joints(framing, np.zeros((1, 2, 3)) + framing.root())[0]
     return joints[list(SHOULDERS)] - framing.root()
-
-
-_SHOULDERS = _shoulders()
 
 
 def _in_pocket(track: Track, times: np.ndarray) -> np.ndarray:
@@ -249,7 +249,7 @@ def _inside(motion: Motion) -> np.ndarray:
     """(F, 2): whether the middle of a hand lies in the picture."""
     forward = rotate(motion.rotations[:, :, 0], np.broadcast_to(FINGERS, (*motion.visible.shape, 3)))
     middle = motion.framing.project(motion.wrists() + 0.07 * forward)
-    return ((middle > 0) & (middle < 1)).all(-1)
+    return np.asarray(((middle > 0) & (middle < 1)).all(-1))
 
 
 def _blur(motion: Motion, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
