@@ -95,7 +95,7 @@ def test_the_loss_skips(folder, what):
 
 def gradient(module, batch):
     module.zero_grad()
-    losses, parts = module(batch)
+    losses, _parts = module(batch)
     losses.sum().backward()
     return [losses.detach(), *(p.grad.clone() for p in module.parameters() if p.grad is not None)]
 

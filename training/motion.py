@@ -88,14 +88,10 @@ class MotionRecipe(Recipe):
         # wav2vec 2.0's receptive field is the same at every size: 400 samples every 320.
         return MotionWindows(self.sources(), self.config, self.windows, self.seed, whole_level=not self.train_encoders)
 
-    def parameter_groups(self, module: nn.Module) -> list[dict[str, Any]]:
-        """Statistics and biases of encoders and transformer alike; nothing here wants its own rate."""
-        return super().parameter_groups(module)
-
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         assert isinstance(module, MotionLesson)
         motion = module.motion
-        tensors = {k: v for k, v in motion.state_dict().items()}
+        tensors = motion.state_dict()
         notes = dict(notes) | {"profile": self.label}
         what = {"description": "Hand motion from a voice, trained with `emo2 train motion`."}
         written = [

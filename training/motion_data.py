@@ -22,6 +22,9 @@ LOG = logging.getLogger("emo2")
 PICTURE = 64
 """Side of the reference picture that the small image encoder sees."""
 
+TAKES = 2000
+"""Takes that a folder of puppets gets when the config does not say how many."""
+
 MAKE = "Make it with build_motion_cache."
 
 
@@ -219,7 +222,8 @@ def open_sources(entries: Sequence[Mapping[str, Any]], fps: float = 25.0) -> lis
 
 def check_sources(entries: Any) -> list[dict[str, Any]]:
     """The config's `data`, checked without opening anything: a folder of puppets' takes, or a list of
-    `{kind: puppets | beat2 | show, folder: ..., weight: 1, count: 2000, seed: 0}` (count and seed: puppets only)."""
+    `{kind: puppets | beat2 | show, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count 2000, seed 0,
+    and takes that are missing are made; count 0: those that are there)."""
     example = "[{kind: puppets, folder: data/motion}]"
     if isinstance(entries, str) and entries:
         entries = [{"kind": "puppets", "folder": entries}]
@@ -236,12 +240,17 @@ def check_sources(entries: Any) -> list[dict[str, Any]]:
         for name, value in entry.items():
             if name in ("weight", "count", "seed") and (not isinstance(value, (int, float)) or value < 0):
                 raise EMO2Error(f"config recipe.data {name}", "a number from 0 up", repr(value), "Correct it.")
-        checked.append({"weight": 1.0, "count": 2000, "seed": 0} | dict(entry))
+        own = {"count": TAKES, "seed": 0} if entry["kind"] == "puppets" else {}
+        checked.append({"weight": 1.0} | own | dict(entry))
     return checked
 
 
-KEYS: dict[str, tuple[str, ...]] = {"puppets": ("count", "seed"), "beat2": (), "show": ()}
-"""What a kind of data may be told besides kind, folder and weight."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "puppets": ("count", "seed"),
+    "beat2": ("style", "body", "hands", "fingers", "strict"),
+    "show": ("style", "body", "hands", "strict"),
+}
+"""What a kind of data may be told besides kind, folder and weight; for real data, what its reader takes."""
 
 
 def _open(entry: Mapping[str, Any], fps: float) -> Source:
@@ -250,24 +259,18 @@ def _open(entry: Mapping[str, Any], fps: float) -> Source:
         count = int(entry["count"])
         cache = build_motion_cache(folder, count, int(entry["seed"])) if count else MotionCache(folder)
         return Source("puppets", cache, weight)
-    from ..models.motion.edit import resample
+    from importlib import import_module
 
+    reader = import_module(f".readers.{entry['kind']}", __package__)
+    options = {key: entry[key] for key in KEYS[entry["kind"]] if key in entry}
     takes = []
-    for waveform, motion, style in _reader(entry["kind"])(folder):
+    for waveform, motion, style in reader.read_folder(folder, fps=fps, **options):
         if style not in STYLES:
-            LOG.warning("%s: style %r is not one of the model's and is left out", folder.name, style)
-        takes.append(Take.of(waveform, resample(motion, fps), style))
+            LOG.warning("%s: style %r is none of the model's and goes untold", folder.name, style)
+        takes.append(Take.of(waveform, motion, style))
     if not takes:
         raise EMO2Error("data folder", f"recordings of {entry['kind']}", f"none in {folder}", "Name their folder.")
     return Source(entry["kind"], TakeList(takes), weight)
-
-
-def _reader(kind: str) -> Callable[[Path], Any]:
-    """The reader of a real data set: folder to (waveform at 16 kHz, Motion, style) of each recording."""
-    from importlib import import_module
-
-    module = import_module(f".readers.{kind}", __package__)
-    return module.read_folder
 
 
 def statistics(sources: Sequence[Source], most: int = 600) -> tuple[np.ndarray, np.ndarray, float]:

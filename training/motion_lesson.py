@@ -179,7 +179,7 @@ class MotionLesson(nn.Module):
 
 
 VELOCITY = 25.0
-"""Gestures of unit deviation move by about a fifth of it from frame to frame; this brings their velocity to unit size."""
+"""Gestures of unit deviation move by about a fifth of it from frame to frame; this brings its square to unit size."""
 
 
 def emphasis(translation: float, wrist: float) -> Tensor:

@@ -27,9 +27,9 @@ class MotionConfig:
     ordinary_speed: variance (m^2) of the hands of somebody who speaks with ordinary liveliness, the unit of the node's
     widgets. fps: frame rate of the motion. window, carried: new frames a window, and frames carried over from the one
     before. diffusion_steps, beta_start, beta_end: DDPM with linear betas. clip: clean motion is kept within that many
-    standard deviations while sampling. predicts: what the last layer gives, "epsilon" (the paper) or "motion", the clean
-    motion, from which the epsilon follows. Noise is as wide as the vector (170), motion is not: a network narrower than
-    that cannot carry the noise through to its output, and what is lost of it would shake the hands.
+    standard deviations while sampling. predicts: what the last layer gives, "epsilon" (the paper) or "motion", the
+    clean motion, from which the epsilon follows. Noise is as wide as the vector (170), motion is not: a network
+    narrower than that cannot carry the noise through to its output, and what is lost of it would shake the hands.
     """
 
     width: int = 512
