@@ -49,7 +49,7 @@ def bootstrap(
     clips give the value itself as both ends. Raises EMO2Error when nothing is left to measure.
     """
     values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values).reshape(len(values), -1).all(axis=1)]
+    values = values[np.isfinite(values).all(axis=tuple(range(1, values.ndim)))]
     if not len(values):
         raise EMO2Error("bootstrap", "at least one measured clip", "none", "Evaluate more clips.")
     rows = np.arange(len(values))
@@ -130,7 +130,9 @@ def _corrected(tails: np.ndarray, value: float, draws: np.ndarray, leave: np.nda
     from scipy.special import ndtr, ndtri
 
     # Draws equal to the value count half: with few clips or counts as values there are many.
-    below = (np.sum(draws < value) + 0.5 * np.sum(draws == value)) / len(draws)
+    # Equal up to rounding, or another unit would give another interval.
+    equal = np.abs(draws - value) <= 1e-9 * np.ptp(draws)
+    below = (np.sum((draws < value) & ~equal) + 0.5 * np.sum(equal)) / len(draws)
     bias = ndtri(np.clip(below, 0.5 / len(draws), 1 - 0.5 / len(draws)))
     leave = leave[np.isfinite(leave)]
     away = leave.mean() - leave if len(leave) else np.zeros(1)

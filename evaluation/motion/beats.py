@@ -57,7 +57,7 @@ def motion_beats(points: np.ndarray, fps: float, drop: float = 0.5, gap: float =
 
     points (F, hands, K, 3) metres: the speed of a hand is the mean over its K points, between frames, under a Gaussian
     of half a frame; hidden frames (NaN) are bridged. A minimum counts when the speed has fallen by `drop` times its
-    mean over the clip (at least 0.01 m/s) since the minimum before; of those nearer than `gap` seconds the deepest
+    mean over the clip (at least 0.02 m/s) since the minimum before; of those nearer than `gap` seconds the deepest
     fall stays, so that the rebound after a stroke is no beat of its own. Frame i is the instant (i + 0.5) / fps. EMAGE
     takes all minima of joint rotations' speed; strokes show in positions. Hardly smoothed: a landing is a sharp dip.
     """
@@ -76,7 +76,7 @@ def _landings(speed: np.ndarray, drop: float, gap: float) -> np.ndarray:
     low = np.flatnonzero((speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:])) + 1
     starts = np.concatenate([[0], low[:-1]]) if len(low) else low
     fall = np.array([speed[a : b + 1].max() - speed[b] for a, b in zip(starts, low)])
-    enough = fall > max(drop * speed.mean(), 0.01)
+    enough = fall > max(drop * speed.mean(), 0.02)
     low, fall = low[enough], fall[enough]
     kept: list[int] = []
     for place in low[np.argsort(-fall, kind="stable")]:
