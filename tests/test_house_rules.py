@@ -12,8 +12,8 @@ MAY_IMPORT = {
     "models": {"models"},
     "nodes": {"nodes", "models"},
     "training": {"training", "models"},
-    "evaluation": {"evaluation", "models"},
-    "runner": {"runner", "nodes", "models"},
+    "evaluation": {"evaluation", "training", "models"},
+    "runner": {"runner", "nodes", "models", "training", "evaluation"},
 }
 HOST_MODULES = {
     "comfy",

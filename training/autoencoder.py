@@ -38,7 +38,7 @@ class AutoencoderOptions:
     data: str | None = None
     held_out: str | None = None
     fresh: bool = False
-    size: tuple[int, ...] = (128, 96)
+    size: tuple[int, int] = (128, 96)
     widths: tuple[int, ...] = tuple(vae.TINY["block_out_channels"])
     layers: int = vae.TINY["layers_per_block"]
     channels: int = vae.TINY["latent_channels"]
@@ -73,6 +73,8 @@ class AutoencoderRecipe(Recipe):
         if not own.widths or any(not isinstance(w, int) or w < 1 or w % own.groups for w in own.widths):
             wanted = f"widths that are multiples of groups ({own.groups})"
             raise EMO2Error("config recipe.widths", wanted, list(own.widths), "Change one of the two.")
+        if len(own.size) != 2 or any(not isinstance(n, int) or n < 1 for n in own.size):
+            raise EMO2Error("config recipe.size", "[HEIGHT, WIDTH] in pixels", list(own.size), "Change it.")
         self._held_out: Tensor | None = None
 
     def build(self) -> nn.Module:

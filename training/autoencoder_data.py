@@ -23,7 +23,7 @@ class Pictures(Dataset[dict[str, Tensor]]):
     folder: a puppet cache; None draws a new puppet for every sample.
     """
 
-    def __init__(self, seed: int, folder: str | None, size: tuple[int, ...], augment: bool, channels: int, factor: int):
+    def __init__(self, seed: int, folder: str | None, size: tuple[int, int], augment: bool, channels: int, factor: int):
         self.seed, self.size, self.augment, self.channels, self.factor = seed, size, augment, channels, factor
         self.cache: Any = None
         if folder is not None:
@@ -56,11 +56,11 @@ class Pictures(Dataset[dict[str, Tensor]]):
 
         puppet = Puppet.draw(int(rng.integers(2**31)), "train", seconds=1.0)
         frame = int(rng.integers(len(puppet.motion)))
-        picture = puppet.video(tuple(self.size), start=frame, count=1)[0]
+        picture = puppet.video(self.size, start=frame, count=1)[0]
         return picture, _hand_pixels(puppet, frame, picture.shape[:2])
 
 
-def held_out_pictures(folder: str | None, count: int, size: tuple[int, ...]) -> Tensor:
+def held_out_pictures(folder: str | None, count: int, size: tuple[int, int]) -> Tensor:
     """(count, H, W, 3) uint8: the first frame of the first held-out people."""
     pictures = []
     if folder is not None:
@@ -75,7 +75,7 @@ def held_out_pictures(folder: str | None, count: int, size: tuple[int, ...]) -> 
 
         for index in range(count):
             puppet = Puppet.draw(index, "held-out", seconds=1.0)
-            pictures.append(puppet.video(tuple(size), start=len(puppet.motion) // 2, count=1)[0])
+            pictures.append(puppet.video(size, start=len(puppet.motion) // 2, count=1)[0])
     return torch.from_numpy(np.stack(pictures))
 
 
@@ -84,5 +84,5 @@ def _hand_pixels(puppet: Any, frame: int, size: tuple[int, int]) -> np.ndarray:
     from ..models.maps import mano_maps
     from .puppets.hands import neutral_hands
 
-    drawn: np.ndarray = mano_maps(puppet.motion.frames(frame, frame + 1), neutral_hands(), size)[0]
-    return drawn.any(axis=-1)
+    drawn = mano_maps(puppet.motion.frames(frame, frame + 1), neutral_hands(), size)[0]
+    return np.asarray(drawn.any(axis=-1))

@@ -156,7 +156,7 @@ class _Run:
             self._write_config()
         journal = Journal(self.folder, self.step, settings.steps, main, quiet)
         saved, saved_at = self.step if self.step else -1, time.monotonic()
-        batches = iter(())
+        batches: Iterator[Micro] = iter(())
         try:
             if self.step < settings.steps:
                 first, last = self.step * settings.accumulate, settings.steps * settings.accumulate
@@ -188,7 +188,7 @@ class _Run:
         self.machine.wait_for_everyone()
         return Outcome(self.step, settings.steps, self.folder, files, self.stop.signal)
 
-    def _one_step(self, batches: Iterator[Any]) -> dict[str, float]:
+    def _one_step(self, batches: Iterator[Micro]) -> dict[str, float]:
         """One step of the optimiser; the mean losses of all processes."""
         settings, machine = self.settings, self.machine
         told: dict[str, list[torch.Tensor]] = {}

@@ -184,7 +184,7 @@ def _checked(cls: Any, values: Any, prefix: str) -> dict[str, Any]:
     for name in values:
         if name not in known:
             raise unknown_key(f"config {prefix}{name}", str(name), known)
-    result = {}
+    result: dict[str, Any] = {}
     for name, value in values.items():
         if name == "optimizer":
             result[name] = Optimizer(**_checked(Optimizer, value, "optimizer."))
