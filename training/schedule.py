@@ -33,8 +33,8 @@ COMMAND = (sys.executable, "-m", "emo2.runner")
 class Stage:
     """One command. `arguments` follow `emo2`; `needs`: stages before it; `makes`: files that prove it was done.
 
-    minutes: how long it takes about, on one core. spread: it uses all cores by itself, as nothing runs beside it. Stages
-    that are ready are started in the order of the schedule.
+    minutes: how long it takes about, on one core. spread: it uses all cores by itself, as nothing runs beside it.
+    Stages that are ready are started in the order of the schedule.
     """
 
     name: str

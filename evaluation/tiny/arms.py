@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ...models.types import Motion
 from ..bootstrap import bootstrap
 from ..report import Row
 from ..video.puppet_arms import arm_continuity
@@ -24,7 +25,7 @@ def measure(bench: Bench) -> list[Row]:
         return not_measured("continuity", lacking)
     scenes = bench.main[: bench.amounts.alone]
     both = bench.main_videos[: len(scenes)]
-    alone = bench.studio.videos([s.shot(hands_alone(s.motion)) for s in scenes], "videos from hand maps alone")
+    alone = bench.studio.videos([replace(s.shot(), keypoints=False) for s in scenes], "videos from hand maps alone")
     truths = [Truth.of(scene.puppet, count=scene.frames) for scene in scenes]
     estimator = bench.networks.puppet_estimator
     seen = [[see(video, estimator) for video in videos] for videos in (alone, both, [s.truth for s in scenes])]
@@ -41,8 +42,3 @@ def measure(bench: Bench) -> list[Row]:
         first, second = values.mean(axis=0)
         rows.append(row(key, bootstrap(values, ratio), f"alone {first:.3f}, with keypoints {second:.3f}"))
     return noted(rows, bench.networks.untrained(*kinds))
-
-
-def hands_alone(motion: Motion) -> Motion:
-    """The motion without its body points, so that no keypoint map is drawn; the hand maps stay."""
-    return motion.replace(keypoint_scores=np.zeros_like(motion.keypoint_scores))

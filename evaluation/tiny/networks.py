@@ -155,6 +155,9 @@ class Networks:
 
     def reference(self, picture: np.ndarray, framing: Framing | None = None) -> Reference:
         """A reference picture (H, W, 3) uint8 of the model's size, prepared for the video model."""
+        from ...models.video.decode import check_vae
+
+        check_vae(self.vae, self.video.config.latent_channels, "--models")
         image = torch.from_numpy(np.ascontiguousarray(picture)).float()[None] / 255
         latents = self.vae.encode(image)
         with torch.no_grad():

@@ -29,7 +29,8 @@ Progress = Callable[[str, int, int], None]
 class Shot:
     """One video to make: `frames` frames of the person in `picture` (H, W, 3) uint8 speaking with `waveform` (T,).
 
-    motion: hands and body, in the picture's framing; None leaves the network free. seed: of the noise.
+    motion: hands and body, in the picture's framing; None leaves the network free. keypoints: False draws no keypoint
+    maps, so that the hand maps are all that is known of the motion. seed: of the noise.
     """
 
     picture: np.ndarray
@@ -37,6 +38,7 @@ class Shot:
     frames: int
     motion: Motion | None = None
     framing: Framing | None = None
+    keypoints: bool = True
     seed: int = 0
 
 
@@ -95,8 +97,9 @@ class Studio:
         from ...models.video.sampler import Compute, sample_video
 
         networks, module = self.networks, self.networks.video
+        config = module.config if shot.keypoints else replace(module.config, keypoint_maps=False)
         known = prepare(
-            module.config,
+            config,
             networks.digest("video"),
             reference=networks.reference(shot.picture, shot.framing),
             motion=shot.motion,
