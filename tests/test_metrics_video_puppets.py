@@ -154,6 +154,13 @@ def test_mouths_against_their_own_and_other_sounds():
     assert len(control.clips) == 50 and abs(control.value) < 0.1
 
 
+def test_a_common_silence_at_the_start_does_not_fool_the_control():
+    rng = np.random.default_rng(1)
+    tracks = [np.r_[np.zeros(8), 0.5 + 0.1 * rng.normal(size=40)] for _ in range(30)]
+    assert puppet_mouth.mouth_control(tracks, tracks, onset=0).value > 0.5
+    assert abs(puppet_mouth.mouth_control(tracks, tracks).value) < 0.1
+
+
 def test_a_still_mouth_is_a_failure_and_a_silent_sound_is_no_measure():
     sound = np.random.default_rng(0).random(40)
     assert puppet_mouth.mouth_correlation([np.full(40, 0.3)], [sound]).value == 0
