@@ -53,7 +53,7 @@ def test_bca_leans_with_the_data():
 
 
 def test_a_statistic_of_one_s_own():
-    values = np.random.default_rng(2).normal(size=(50, 2)) + [0, 3]
+    values = np.random.default_rng(2).normal((0, 3), size=(50, 2))
     spread = bootstrap(values, lambda v: float(v[:, 1].mean() - v[:, 0].mean()), samples=300)
     assert spread.low < 3 < spread.high and spread.high - spread.low < 1.5
     same = bootstrap(values[:, 0], lambda v: float(v.mean()), samples=300, seed=5)

@@ -74,7 +74,7 @@ def test_pairwise_diversity():
 def test_pck_counts_what_is_near(seed, threshold):
     points = walk(seed)
     assert metrics.pck(points, points, threshold) == 1
-    assert metrics.pck(points + [0, threshold * 1.01, 0], points, threshold) == 0
+    assert metrics.pck(points + np.array([0, threshold * 1.01, 0]), points, threshold) == 0
     moved = points.copy()
     moved[:20] += 10
     assert np.isclose(metrics.pck(moved, points, threshold), 0.75)
