@@ -9,8 +9,9 @@ from emo2.models.motion import MotionConfig, MotionTransformer, sample_motion, v
 from emo2.models.types import AudioFeatures
 from emo2.training.motion import MotionRecipe
 from emo2.training.motion_data import MotionCache, Source, TakeList, build_motion_cache, statistics, write_take
-from emo2.training.motion_lesson import MotionLesson
+from emo2.training.motion_lesson import MotionLesson, hand_movement
 from emo2.training.motion_windows import MotionWindows
+from motion_cases import gestures
 from torch.utils.data import default_collate
 from training_motion_cases import NO_DROP, PLAIN, options, sources, take
 
@@ -184,15 +185,15 @@ def test_it_learns_one_sample_by_heart(folder):
     made = recipe(folder, windows=PLAIN | {"first": 1.0}, weights={"sound": 0.1})
     module, dataset = made.build(), made.dataset()
     batch = batch_of(dataset, 5)
-    optimiser = torch.optim.Adam(module.parameters(), 3e-3)
+    optimiser = torch.optim.Adam(module.parameters(), 4e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(20):
         loss = module(batch)[0].mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0], losses[::5]
+    assert losses[-1] < 0.6 * losses[0], losses[::5]
 
 
 def test_export_is_what_the_nodes_load(folder, tmp_path):
@@ -244,6 +245,44 @@ def test_puppets_become_takes(tmp_path):
     cache.files[0].write_bytes(cache.files[0].read_bytes()[:1000])
     with pytest.raises(EMO2Error, match=r"take_000000\.npz"):
         MotionCache(tmp_path)[0]
+
+
+def test_recordings_of_people_are_takes_too(folder, monkeypatch):
+    """A real data set's reader is asked for the model's frame rate, mixed in by weight; no picture comes with it."""
+    from emo2.training.readers import beat2
+
+    asked = {}
+
+    def read_folder(path, **options):
+        asked.update(options, path=path)
+        one = take(4, count=70)
+        yield one.waveform, gestures(4, 70), "speaking"
+
+    monkeypatch.setattr(beat2, "read_folder", read_folder)
+    data = [
+        {"kind": "puppets", "folder": str(folder), "count": 0},
+        {"kind": "beat2", "folder": "people", "weight": 3, "strict": False},
+    ]
+    made = MotionRecipe({"data": data, "network": SMALL, "windows": {"frames": 50, "context": 5}}, 0)
+    dataset = made.dataset()
+    assert asked["fps"] == 25.0 and asked["strict"] is False and str(asked["path"]) == "people"
+    people = [not bool(dataset[i]["has_picture"]) for i in range(100)]
+    assert 0.6 < np.mean(people) < 0.9
+    torch.manual_seed(0)
+    losses, _ = made.build()(batch_of(dataset, *range(4)))
+    assert torch.isfinite(losses).all()
+
+
+def test_the_movement_that_the_voice_must_foretell():
+    """A hand that falls at 0.5 m/s while the other rests; nothing is asked where a hand is not known."""
+    motion = torch.zeros(1, 10, vector.SIZE)
+    motion[0, :, vector.hand(0).stop - 2] = torch.arange(10) * 0.02
+    known = torch.ones(1, 10, vector.SIZE, dtype=torch.bool)
+    known[0, 6, vector.hand(1)] = False
+    batch = {"motion": motion, "known": known, "valid": torch.arange(10)[None] < 9}
+    movement, seen = hand_movement(batch)
+    assert movement.shape == (1, 10, 3) and seen.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0, 0, 0]]
+    assert movement[0, 2].tolist() == pytest.approx([np.log(0.3) + 1.5, 1.0, 0.0], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,9 +79,9 @@ class Take:
 
 
 class MotionCache:
-    """The takes of a folder made by `build_motion_cache`; the last few hundred that were asked for stay in memory."""
+    """The takes of a folder made by `build_motion_cache`; the last that were asked for stay in memory (1 MB each)."""
 
-    def __init__(self, folder: Path | str, keep: int = 4096):
+    def __init__(self, folder: Path | str, keep: int = 2048):
         self.folder = Path(folder)
         self.files = sorted(self.folder.glob("take_*.npz"))
         if not self.files:
@@ -153,17 +154,21 @@ def build_motion_cache(
 ) -> MotionCache:
     """Write takes of puppets seed..seed+count-1 of a split into `folder`; those that are there already stay.
 
-    Every tenth take is long (25 s), for windows that are not the first. on_take(done, count) after each.
+    Every tenth take is long (25 s), for windows that are not the first. on_take(done, count) after each. Several
+    processes may fill one folder: each begins elsewhere and passes over what is there.
     """
     folder = Path(folder)
-    for number in range(count):
+    made = 0
+    begin = os.getpid() * 7919 % max(count, 1)
+    for done, number in enumerate((*range(begin, count), *range(begin)), 1):
         path = folder / f"take_{number:06d}.npz"
         if not path.is_file():
             write_take(path, puppet_take(seed + number, split, seconds))
-            if (number + 1) % 100 == 0:
-                LOG.info("%d of %d takes of motion made in %s", number + 1, count, folder)
+            made += 1
+            if made % 100 == 0:
+                LOG.info("%d takes of motion made for %s", made, folder)
         if on_take:
-            on_take(number + 1, count)
+            on_take(done, count)
     return MotionCache(folder)
 
 
@@ -173,7 +178,9 @@ def puppet_take(seed: int, split: str = "train", seconds: tuple[float, float] = 
 
     rng = np.random.default_rng([seed, 77])
     length = 25.0 if rng.random() < 0.1 else rng.uniform(*seconds)
-    puppet = Puppet.draw(seed, split, seconds=round(length * 25) / 25)
+    # Half of the takes as styles come, the other half evenly: the rare ones must be learned as well.
+    style = STYLES[seed // 2 % len(STYLES)] if seed % 2 else None
+    puppet = Puppet.draw(seed, split, seconds=round(length * 25) / 25, style=style)
     heard = puppet.performance
     return Take.of(heard.waveform, puppet.motion, heard.style, clip_picture(puppet.reference()), heard.mouth)
 

@@ -28,7 +28,8 @@ there are ten times as many."""
 
 
 class SoundHeads(nn.Module):
-    """Linear readings of every hidden state: log-mel energies, loudness, and the mouth's opening and width.
+    """Linear readings of every hidden state: log-mel energies, loudness, and the mouth's opening and width. And
+    of the last one: how fast the hands move, fall and brake, a shorter way to hear accents than through the diffusion.
 
     They make the features a good ear for a mouth too, and are thrown away after training.
     """
@@ -37,6 +38,7 @@ class SoundHeads(nn.Module):
         super().__init__()
         self.tones = nn.ModuleList(nn.Linear(width, BANDS + 1) for _ in range(states))
         self.mouths = nn.ModuleList(nn.Linear(width, 2) for _ in range(states))
+        self.hands = nn.Linear(width, 3)
 
     def forward(self, hidden: Tensor, frames: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Losses (B,) of states (B, S, L, D) and frame features (B, T, L, D)."""
@@ -52,7 +54,28 @@ class SoundHeads(nn.Module):
             total = total + _mean(error, sounding)
             error = (lips(frames[:, :, layer]).float() - mouth).square().sum(-1)
             total = total + _mean(error, seen)
-        return total / len(self.tones)
+        movement, seen = hand_movement(batch)
+        error = (self.hands(frames[:, :, -1]).float() - movement).square().sum(-1)
+        return total / len(self.tones) + _mean(error, seen)
+
+
+def hand_movement(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(B, T, 3) of both hands together: logarithm of the speed, fall, braking, each of about unit size, and where that
+    is known, (B, T) 0 or 1."""
+    total, hands = batch["valid"].shape[1], []
+    seen = batch["valid"].float()
+    for index in range(HANDS):
+        numbers = vector.hand(index)
+        hands.append(batch["motion"][..., numbers.stop - 3 : numbers.stop].float())
+        seen = seen * batch["known"][..., numbers.stop - 1].float()
+    velocity = torch.stack(hands).diff(dim=2) * FPS
+    speed = velocity.norm(dim=-1).mean(0)
+    braking = F.pad(-speed.diff(dim=1) * FPS, (0, 1))
+    movement = torch.stack([(speed + 0.05).log() + 1.5, 4 * velocity[..., 1].mean(0), braking / 3], dim=-1)
+    known = seen[:, 1:] * seen[:, :-1]
+    known = known * F.pad(known[:, 1:], (0, 1))
+    # One frame less than there are: the last is not known.
+    return F.pad(movement, (0, 0, 0, total - movement.shape[1])), F.pad(known, (0, total - known.shape[1]))
 
 
 class MotionLesson(nn.Module):
@@ -178,6 +201,8 @@ class MotionLesson(nn.Module):
         return losses, parts
 
 
+FPS = 25.0
+"""Only a unit here: the heads' targets are of about unit size at this frame rate."""
 VELOCITY = 25.0
 """Gestures of unit deviation move by about a fifth of it from frame to frame; this brings its square to unit size."""
 
