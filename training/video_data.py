@@ -36,7 +36,7 @@ class Drops:
     keypoints: black keypoint maps, so that hand maps alone suffice. hands: black hand maps.
     """
 
-    everything: float = 0.1
+    everything: float = 0.06
     reference: float = 0.03
     pose: float = 0.07
     keypoints: float = 0.3

@@ -91,7 +91,7 @@ class VideoLesson(nn.Module):
 
     def _judged(self, estimate: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """(B,): the pose discriminator's loss where there is little noise, 0 elsewhere."""
-        discriminator = self.judge[0]
+        discriminator = self.judge[0].to(estimate.device)  # no child of this module: it is not trained
         few = batch["timestep"] < self.judge_level * len(self.alphas)
         told = estimate.new_zeros(len(estimate))
         rows = torch.nonzero(few).flatten().tolist()
