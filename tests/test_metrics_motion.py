@@ -119,6 +119,20 @@ def test_a_missing_encoder_is_named(tmp_path):
     assert len(features) == 2 and features[0].shape == (2, 3)
 
 
+def test_a_gesture_encoder_s_file_gives_features_of_each_clip(tmp_path):
+    import torch
+    from emo2.models.checkpoints.format import save_checkpoint
+    from emo2.models.motion.gesture_encoder import GestureEncoderConfig, build
+
+    torch.manual_seed(0)
+    config = GestureEncoderConfig().to_dict()
+    path = save_checkpoint(tmp_path / "net.safetensors", "gesture_encoder", config, build(config).state_dict())
+    clips = [gestures(seed, count=300) for seed in range(3)]
+    one, two, three = metrics.gesture_features(clips, gesture_encoder(path))
+    assert one.ndim == 2 and one.shape == two.shape and len(one) > 1
+    assert metrics.fgd(one, one) < 1e-3 * metrics.fgd(one, three)
+
+
 # jerk and seams
 
 
