@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from .folders import existing_folders, output_folder
 if TYPE_CHECKING:
     from ..evaluation.report import Report, Row
 
+log = logging.getLogger("emo2")
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = ("tiny",)
 MORE = """\
@@ -128,6 +130,9 @@ def _profile(options: argparse.Namespace) -> int:
 
             paint_sheet(bench, options.sheet)
     # Parts that are measured again take the place of the old ones.
+    if before and before.about.get("networks") != report.about.get("networks"):
+        log.warning("%s holds figures of other weights: they are not kept.", options.json)
+        before = None
     _finish(before.merged(report) if before else report, options, report)
     return _card(options, folders) if options.card else 0
 

@@ -130,6 +130,8 @@ def evaluation(plan: Plan) -> tuple[str, ...]:
     arguments = ["evaluate", "--profile", "tiny", "--models", str(plan.weights)]
     arguments += ["--work", str(plan.out / "evaluation"), "--ablations", str(plan.out)]
     arguments += ["--json", str(plan.weights / "evaluation.json"), "--card", str(plan.weights / "README.md")]
+    if plan.config == "quick":
+        arguments += ["--quick", "--clips", "2", "--steps", "2"]
     return (*arguments, *(("--speech", str(plan.speech)) if plan.speech else ()))
 
 

@@ -106,8 +106,9 @@ class Studio:
             audio=networks.features(shot.waveform),
         )
         settings = replace(self.settings, seed=shot.seed)
+        compute = Compute(networks.device, joint_guidance=True)
         with _computing(self.precision):
-            latents = sample_video(module, known, settings, count=shot.frames, compute=Compute(networks.device))
+            latents = sample_video(module, known, settings, count=shot.frames, compute=compute)
             pixels = networks.vae.decode(latents)
         return np.rint(pixels.numpy() * 255).astype(np.uint8)
 
