@@ -73,7 +73,17 @@ def stages(plan: Plan) -> list[Stage]:
     data, fresh = plan.out / "puppets", plan.out / "puppets-held-out"
     takes, vae, image = plan.out / "performances", plan.file("autoencoder"), plan.file("video-image")
     cache = ("puppets", "--out", str(data), "--count", str(plan.puppets), "--frames", str(FRAMES))
-    unseen = ("puppets", "--out", str(fresh), "--count", str(HELD_OUT), "--frames", str(FRAMES), "--split", "held-out")
+    unseen = (
+        "puppets",
+        "--out",
+        str(fresh),
+        "--count",
+        str(min(HELD_OUT, plan.puppets)),
+        "--frames",
+        str(FRAMES),
+        "--split",
+        "held-out",
+    )
     parts = [("--part", f"{k}/{PARTS}") for k in range(PARTS)]
     painting = ("paint-held-out", *(f"paint-{k + 1}" for k in range(PARTS)))
     encoding = ("encode-held-out", *(f"encode-{k + 1}" for k in range(PARTS)))
