@@ -65,7 +65,7 @@ def efid(
         return network(crops.astype(np.float32).transpose(0, 3, 1, 2) / 255)
 
     parts = [[features(clip, pair[k]) for clip, pair in zip(clips, faces)] for k, clips in enumerate((made, true))]
-    result = frechet("EFID", *parts)
+    result = frechet("EFID", parts[0], parts[1])
     return named("EFID", over=result.over, count=result.count, note=result.note, network=found.path.name)
 
 

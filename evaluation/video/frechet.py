@@ -59,7 +59,7 @@ def fid(made: Sequence[np.ndarray], true: Sequence[np.ndarray], folders: Sequenc
     def features(pictures: torch.Tensor) -> torch.Tensor:
         return network(pictures, return_features=True)  # it resizes and scales 0..255 itself
 
-    return frechet("FID", *(_by_picture(clips, features) for clips in (made, true)))
+    return frechet("FID", _by_picture(made, features), _by_picture(true, features))
 
 
 def fvd(made: Sequence[np.ndarray], true: Sequence[np.ndarray], folders: Sequence[Path | str] = ()) -> Measured:
@@ -80,7 +80,7 @@ def fvd(made: Sequence[np.ndarray], true: Sequence[np.ndarray], folders: Sequenc
                 parts.append(network(piece, rescale=True, resize=True, return_features=True).float().numpy())
         return np.concatenate(parts).reshape(len(parts), -1)
 
-    return frechet("FVD", *([clip_features(clip) for clip in clips] for clips in (made, true)))
+    return frechet("FVD", [clip_features(clip) for clip in made], [clip_features(clip) for clip in true])
 
 
 def fid_tiny_clip(
@@ -90,8 +90,9 @@ def fid_tiny_clip(
 
     Its numbers compare runs of this pack with one another and with nothing else.
     """
-    parts = (_by_picture(clips, lambda pictures: encode(pictures.float() / 255)) for clips in (made, true))
-    return frechet("FID-tinyCLIP", *parts, note="a stand-in, not comparable with any published FID;")
+    features = lambda pictures: encode(pictures.float() / 255)
+    note = "a stand-in, not comparable with any published FID;"
+    return frechet("FID-tinyCLIP", _by_picture(made, features), _by_picture(true, features), note)
 
 
 def _by_picture(clips: Sequence[np.ndarray], features: Callable[[torch.Tensor], torch.Tensor]) -> list[np.ndarray]:

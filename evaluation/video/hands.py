@@ -31,7 +31,7 @@ class HandPoints:
     @property
     def found(self) -> np.ndarray:
         """(F, 2): frames in which a hand was found."""
-        return (self.confidence > 0).any(2)
+        return np.asarray((self.confidence > 0).any(2))
 
 
 Detector = Callable[[np.ndarray], HandPoints]

@@ -21,7 +21,7 @@ class Measured:
 
     name: str
     better: str
-    clips: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    clips: Any = field(default_factory=lambda: np.zeros(0))
     over: Callable[[np.ndarray], float] | None = None
     count: int = 0
     network: str = ""

@@ -52,7 +52,7 @@ def person_distances(clip: np.ndarray, truth: Truth, people: Sequence[Identity],
         raise EMO2Error("identity", "at least one person to compare with", "none", "Give some identities.")
     at = np.unique(np.linspace(0, len(clip) - 1, min(frames, len(clip))).round().astype(int))
     rendered = np.stack([truth.render(person, at) for person in people])
-    mask = person_mask(rendered, truth.empty).any(0)
+    mask = np.asarray(person_mask(rendered, truth.empty).any(0))
     total = np.zeros(len(people))
     for k, index in enumerate(at):
         # Only the rectangle in which anybody stands is smoothed and compared.
