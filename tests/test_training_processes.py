@@ -24,7 +24,7 @@ def two(folder, **settings):
                   "RANK": rank, "LOCAL_RANK": rank, "ACCELERATE_USE_CPU": "true"}  # fmt: skip
         command = run_script(folder, {**SETTINGS, **settings}, **places)
         both.append(subprocess.Popen(**command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    texts = [process.communicate(timeout=120)[0] for process in both]
+    texts = [process.communicate(timeout=280)[0] for process in both]
     return texts, [process.returncode for process in both]
 
 

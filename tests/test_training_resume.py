@@ -52,7 +52,7 @@ def started(folder, least, **settings):
     process = subprocess.Popen(
         **run_script(folder, {**SETTINGS, **settings}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 250
     while not any(int(path.stem[6:]) > least for path in state_files(folder)):
         assert process.poll() is None and time.monotonic() < until, process.communicate()[0]
         time.sleep(0.01)
@@ -79,7 +79,7 @@ def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, whole):
 def test_a_signal_stops_cleanly(tmp_path, whole, number):
     process = started(tmp_path, 0, recipe={"pause": 0.02})
     process.send_signal(number)
-    text = process.communicate(timeout=60)[0]
+    text = process.communicate(timeout=250)[0]
     assert process.returncode == 0 and "stopping after this step" in text
     step = load_state(tmp_path)["step"]
     assert 5 <= step < 40 and (tmp_path / "export" / "line.json").is_file()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,7 +109,9 @@ class _Run:
             fused=machine.device.type in ("cpu", "cuda"),
         )  # fmt: skip
         # The module itself is kept: its state has plain names, and sample pictures need no process group.
-        self.wrapped, self.optimizer = machine.prepare(self.module, self.optimizer)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            self.wrapped, self.optimizer = machine.prepare(self.module, self.optimizer)
         self.step, self.loss, self.skips = 0, math.nan, 0
 
     def _checkpoint_gradients(self) -> None:
@@ -128,6 +131,10 @@ class _Run:
         if resume == "never" and found:
             raise EMO2Error("--resume never", "a folder without states", found[0], "Give another --out, or delete it.")
         contents = load_state(self.folder)
+        step, count = contents["step"] if contents else 0, self.machine.num_processes
+        if machines.total([step], self.machine)[0] != step * count:
+            given = f"{self.folder}, which holds other states for some of the {count}"
+            raise EMO2Error("--out", "one folder that all processes share", given, "Give one on a shared disk.")
         if contents is None:
             if resume == "must":
                 raise EMO2Error("--resume must", "a state to go on from", f"none in {self.folder}", "Check --out.")
