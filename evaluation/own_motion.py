@@ -92,7 +92,7 @@ def _with_sound(motions: list[Motion], points: list[np.ndarray], sounds: Sequenc
     if not np.isfinite(found.score):
         rows = [missing(k, names[k], "no beats in the sound or the motion") for k in ("motion.ba", "motion.ba_null")]
     else:
-        note = f"{found.direction}, sigma {found.sigma:g} s, onsets against minima of hand speed"
+        note = f"{found.direction}, sigma {found.sigma:g} s, onsets against landings of strokes"
         spread = f"deviation {np.std(found.null, ddof=1):.4f}; BA hardly beats chance on real speech"
         rows = [_row("motion.ba", names["motion.ba"], bootstrap(found.clips), note)]
         rows.append(Row("motion.ba_null", names["motion.ba_null"], float(np.mean(found.null)), note=spread))

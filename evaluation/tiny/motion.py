@@ -170,7 +170,7 @@ def beats(trial: Trial) -> list[Row]:
     truth = beat_alignment(sounds, [motion_beats(p, FPS) for p in true], seconds)
     spread_ = max(float(np.std(result.null, ddof=1)), 1e-9)
     above = (result.score - float(np.mean(result.null))) / spread_
-    note = f"{result.direction}, sigma {result.sigma:g} s, onsets against minima of hand speed; truth {truth.score:.3f}"
+    note = f"{result.direction}, sigma {result.sigma:g} s, onsets against landings of strokes; truth {truth.score:.3f}"
     truly = (truth.score - float(np.mean(truth.null))) / max(float(np.std(truth.null, ddof=1)), 1e-9)
     return [
         row("motion.ba", bootstrap(result.clips), note),
