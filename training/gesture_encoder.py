@@ -20,10 +20,11 @@ from .motion_lesson import emphasis
 from .recipe import Recipe, sample_rng
 
 OPTIONS: dict[str, Any] = {
-    "data": None, "network": {}, "style_weight": 0.2, "velocity_weight": 0.5, "balance": True, "name": "tiny",
+    "data": None, "takes": None, "network": {}, "style_weight": 0.2, "velocity_weight": 0.5, "balance": True,
+    "name": "tiny",
 }  # fmt: skip
-"""data: see `motion_data.check_sources`. network: fields of GestureEncoderConfig. balance: every style is drawn as
-often as the others. name: of the exported file."""
+"""data, takes: see `motion_data.check_sources`. network: fields of GestureEncoderConfig. balance: every style is drawn
+as often as the others. name: of the exported file."""
 VELOCITY = 25.0
 
 
@@ -38,7 +39,7 @@ class GestureEncoderRecipe(Recipe):
             if key not in OPTIONS:
                 raise unknown_key(f"config recipe.{key}", key, OPTIONS)
         merged = OPTIONS | self.options
-        self.entries = check_sources(merged["data"])
+        self.entries = check_sources(merged["data"], merged["takes"])
         try:
             self.config = GestureEncoderConfig.from_dict(dict(merged["network"]))
         except (ValueError, TypeError) as error:

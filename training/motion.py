@@ -26,6 +26,7 @@ from .recipe import Recipe
 
 OPTIONS: dict[str, Any] = {
     "data": None,
+    "takes": None,
     "profile": "tiny",
     "network": {},
     "windows": {},
@@ -35,7 +36,8 @@ OPTIONS: dict[str, Any] = {
     "clip_vision": None,
     "name": "tiny",
 }
-"""data: see `motion_data.check_sources`. profile: MotionConfig's paper or tiny, and network: fields of it to change.
+"""data, takes (how many a folder of puppets gets): see `motion_data.check_sources`. profile: MotionConfig's paper or
+tiny, and network: fields of it to change.
 windows: `WindowOptions`. weights: `motion_lesson.WEIGHTS`. audio_encoder, clip_vision: checkpoints (or a Hugging Face
 folder for the voice) to start from, needed where encoders are not trained. name: of the exported files."""
 
@@ -51,7 +53,7 @@ class MotionRecipe(Recipe):
             if key not in OPTIONS:
                 raise unknown_key(f"config recipe.{key}", key, OPTIONS)
         merged = OPTIONS | self.options
-        self.entries = check_sources(merged["data"])
+        self.entries = check_sources(merged["data"], merged["takes"])
         self.config = _config(merged["profile"], merged["network"])
         self.windows = _window_options(merged["windows"])
         self.weights = _weights(merged["weights"])

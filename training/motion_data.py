@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ LOG = logging.getLogger("emo2")
 PICTURE = 64
 """Side of the reference picture that the small image encoder sees."""
 
-TAKES = 2000
+SECONDS = (12.5, 16.0)
+"""Length of a take: at least a window of 312 frames."""
+TAKES = 1600
 """Takes that a folder of puppets gets when the config does not say how many."""
 
 MAKE = "Make it with build_motion_cache."
@@ -86,13 +88,18 @@ class MotionCache:
         self.files = sorted(self.folder.glob("take_*.npz"))
         if not self.files:
             raise EMO2Error("data folder", "takes of motion (take_*.npz)", f"none in {self.folder}", MAKE)
-        self._read = lru_cache(keep)(lambda index: read_take(self.files[index]))
+        self.keep = keep
+        self._read: OrderedDict[int, Take] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Take:
-        return self._read(index)
+        if index not in self._read:
+            self._read[index] = read_take(self.files[index])
+            if len(self._read) > self.keep:
+                self._read.popitem(last=False)
+        return self._read[index]
 
 
 def read_take(path: Path) -> Take:
@@ -149,7 +156,7 @@ def build_motion_cache(
     count: int,
     seed: int = 0,
     split: str = "train",
-    seconds: tuple[float, float] = (9.0, 15.0),
+    seconds: tuple[float, float] = SECONDS,
     on_take: Callable[[int, int], None] | None = None,
 ) -> MotionCache:
     """Write takes of puppets seed..seed+count-1 of a split into `folder`; those that are there already stay.
@@ -172,7 +179,7 @@ def build_motion_cache(
     return MotionCache(folder)
 
 
-def puppet_take(seed: int, split: str = "train", seconds: tuple[float, float] = (9.0, 15.0)) -> Take:
+def puppet_take(seed: int, split: str = "train", seconds: tuple[float, float] = SECONDS) -> Take:
     """The take of puppet `seed`: its sound, its motion, and its reference picture as CLIP sees it."""
     from .puppets.world import Puppet
 
@@ -227,11 +234,15 @@ def open_sources(entries: Sequence[Mapping[str, Any]], fps: float = 25.0) -> lis
     return [_open(entry, fps) for entry in entries]
 
 
-def check_sources(entries: Any) -> list[dict[str, Any]]:
+def check_sources(entries: Any, count: Any = None) -> list[dict[str, Any]]:
     """The config's `data`, checked without opening anything: a folder of puppets' takes, or a list of
-    `{kind: puppets | beat2 | show, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count 2000, seed 0,
-    and takes that are missing are made; count 0: those that are there)."""
+    `{kind: puppets | beat2 | show, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count and
+    seed; takes that are missing are made; count 0: those that are there). `count`: the default for puppets."""
     example = "[{kind: puppets, folder: data/motion}]"
+    if count is None:
+        count = TAKES
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise EMO2Error("config recipe.takes", "a whole number from 0 up", repr(count), "Correct it.")
     if isinstance(entries, str) and entries:
         entries = [{"kind": "puppets", "folder": entries}]
     if not isinstance(entries, (list, tuple)) or not entries:
@@ -247,7 +258,7 @@ def check_sources(entries: Any) -> list[dict[str, Any]]:
         for name, value in entry.items():
             if name in ("weight", "count", "seed") and (not isinstance(value, (int, float)) or value < 0):
                 raise EMO2Error(f"config recipe.data {name}", "a number from 0 up", repr(value), "Correct it.")
-        own = {"count": TAKES, "seed": 0} if entry["kind"] == "puppets" else {}
+        own = {"count": count, "seed": 0} if entry["kind"] == "puppets" else {}
         checked.append({"weight": 1.0} | own | dict(entry))
     return checked
 
