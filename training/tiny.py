@@ -110,7 +110,8 @@ def stages(plan: Plan) -> list[Stage]:
     variants = []
     if plan.ablations:
         for name, switches in VARIANTS.items():
-            changes = (*clip, f"steps={VARIANT_STEPS}", "preview_every=0", *switches)
+            length = () if plan.config == "quick" else (f"steps={VARIANT_STEPS}",)
+            changes = (*clip, *length, "preview_every=0", *switches)
             variants.append(_training(plan, "video-clip", before, changes, minutes=8, name=f"ablation-{name}"))
     found += variants
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
