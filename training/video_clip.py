@@ -24,7 +24,7 @@ from .memory import keep_freed_memory
 from .options import read_options
 from .recipe import Recipe
 from .video_data import Clips, Drops, Emphasis, Puppets, Sounds
-from .video_image import export_video
+from .video_image import export_video, video_of
 from .video_lesson import VideoLesson, is_audio, is_temporal, silence_audio
 from .video_preview import Preview
 
@@ -142,7 +142,8 @@ class VideoClipRecipe(Recipe):
         return VideoLesson(video, False, own.snr_gamma, judge, own.discriminator_weight, own.discriminator_level)
 
     def parameter_groups(self, module: nn.Module) -> list[dict[str, Any]]:
-        fresh, known = [], []
+        fresh: list[nn.Parameter] = []
+        known: list[nn.Parameter] = []
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
                 (fresh if part_of(name.removeprefix("video.")) in ("temporal", "audio") else known).append(parameter)
@@ -160,10 +161,10 @@ class VideoClipRecipe(Recipe):
         if own.vae is None or not own.previews:
             return []
         puppets = Puppets(own.held_out or own.data, self.config)
-        return Preview(puppets, own.vae, own.previews, own.preview_steps, self.encoder).write(module.video, folder)
+        return Preview(puppets, own.vae, own.previews, own.preview_steps, self.encoder).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        return [export_video(module.video, folder, {**notes, "stage": "clip"})]
+        return [export_video(video_of(module), folder, {**notes, "stage": "clip"})]
 
 
 def part_of(name: str) -> str:

@@ -92,10 +92,16 @@ class VideoImageRecipe(Recipe):
         if own.vae is None or not own.previews:
             return []
         puppets = Puppets(own.held_out or own.data, self.config)
-        return Preview(puppets, own.vae, own.previews, own.preview_steps).write(module.video, folder)
+        return Preview(puppets, own.vae, own.previews, own.preview_steps).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        return [export_video(module.video, folder, {**notes, "stage": "image"})]
+        return [export_video(video_of(module), folder, {**notes, "stage": "image"})]
+
+
+def video_of(lesson: nn.Module) -> VideoModel:
+    """The network inside a VideoLesson."""
+    assert isinstance(lesson, VideoLesson)
+    return lesson.video
 
 
 def network_config(profile: str, changes: Mapping[str, Any]) -> VideoConfig:
@@ -118,4 +124,4 @@ def export_video(video: VideoModel, folder: Path, notes: Mapping[str, str]) -> P
     return save_checkpoint(folder / name, "video", config.to_dict(), tensors, notes={**notes, "profile": profile})
 
 
-__all__ = ["VideoImageOptions", "VideoImageRecipe", "export_video", "network_config"]
+__all__ = ["VideoImageOptions", "VideoImageRecipe", "export_video", "network_config", "video_of"]
