@@ -71,7 +71,9 @@ def hand_movement(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     velocity = torch.stack(hands).diff(dim=2) * FPS
     speed = velocity.norm(dim=-1).mean(0)
     braking = F.pad(-speed.diff(dim=1) * FPS, (0, 1))
-    movement = torch.stack([(speed + 0.05).log() + 1.5, 4 * velocity[..., 1].mean(0), braking / 3], dim=-1)
+    # Strokes are rare and ten times as fast as idling: unbounded, they would be all that is learned from.
+    bounded = torch.stack([4 * velocity[..., 1].mean(0), braking / 3], dim=-1).asinh() / 1.5
+    movement = torch.cat([(speed + 0.05).log()[..., None] + 1.5, bounded], dim=-1)
     known = seen[:, 1:] * seen[:, :-1]
     known = known * F.pad(known[:, 1:], (0, 1))
     # One frame less than there are: the last is not known.
