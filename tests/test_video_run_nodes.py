@@ -16,6 +16,7 @@ from emo2.nodes import host
 from emo2.nodes.decode import LoadVAE, StreamVideo
 from emo2.nodes.saving import place
 from emo2.nodes.video import ContextWindows, EncodeReference, LoadCLIPVision, LoadVideoModel, SampleVideo
+from seed_only_cases import seed_only
 from video_run_cases import CONFIG, one_thread  # noqa: F401
 
 WIDGETS = {
@@ -172,8 +173,16 @@ def test_a_photograph_with_a_tiny_model_names_the_other_workflow(model, vae, out
 
 def test_untrained_weights_are_announced(outside):
     LoadVideoModel().load("one.safetensors")
-    LoadCLIPVision().load("emo2_clip_vision_tiny.safetensors")
+    LoadCLIPVision().load(seed_only(outside.models[0], "clip_vision")["clip_vision"])
     assert ["untrained" in line for line in outside.warnings] == [True, True]
+
+
+def test_the_shipped_models_load_and_say_what_they_are(outside):
+    loaded = [
+        LoadVideoModel().load("emo2_video_tiny.safetensors")[0].header,
+        LoadCLIPVision().load("emo2_clip_vision_tiny.safetensors")[0].handle.header,
+    ]
+    assert len(outside.warnings) == sum(header.untrained is not None for header in loaded)
 
 
 def sample(model, ref, **changes):
@@ -247,7 +256,7 @@ def test_framings_that_differ_are_told(model, vae, outside):
         ({"start_second": 0.2, "end_second": 0.1}, "end_second"),
         ({"audio_features": AudioFeatures(np.zeros((9, 2, 12), np.float16), np.zeros(9), 0.2)}, "audio_features"),
         ({"previous": {"samples": torch.zeros(3, 4, 4, 4)}}, "previous"),
-        ({"previous": {"samples": torch.zeros(3, 8, 4, 4)}, "windows": WindowOptions(6, 2)}, "previous"),
+        ({"previous": {"samples": torch.zeros(3, 12, 4, 4)}, "windows": WindowOptions(6, 2)}, "previous"),
         ({"windows": WindowOptions(12, 3)}, "windows"),
     ],
 )  # fmt: skip

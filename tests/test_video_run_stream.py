@@ -184,7 +184,7 @@ def test_a_range_has_its_pictures_and_its_sound(tmp_path):
 def test_the_wrong_vae_is_noticed_before_any_work(tmp_path):
     model, vae = cases.network(), cases.LinearVAE()
     vae.latent_channels = 4
-    with pytest.raises(EMO2Error, match="VAE with 8 latent channels"):
+    with pytest.raises(EMO2Error, match="VAE with 12 latent channels"):
         stream_video(model, vae, cases.conditions(model, 6), SETTINGS, folder=tmp_path / "new", prefix="a",
                      model_fingerprint="m", count=6)  # fmt: skip
     assert files(tmp_path) == []

@@ -8,6 +8,7 @@ from emo2.models.video import vae
 from emo2.models.video.decode import check_vae, decode_chunks, decode_video
 from emo2.nodes import host
 from emo2.nodes.decode import DecodeVideo, LoadVAE, PackVAE
+from seed_only_cases import seed_only
 from video_run_cases import fill, one_thread  # noqa: F401
 
 
@@ -24,7 +25,7 @@ def rand(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_size_and_shapes(wire):
-    assert 0.5e6 < sum(parameter.numel() for parameter in wire.handle.module.parameters()) < 0.6e6
+    assert 1.6e6 < sum(parameter.numel() for parameter in wire.handle.module.parameters()) < 1.7e6
     latents = wire.encode(rand(3, 128, 96, 3))
     assert latents.shape == (3, 12, 16, 12) and latents.dtype == torch.float32
     pixels = wire.decode(latents)
@@ -50,7 +51,7 @@ def test_decoded_whole_or_in_chunks_the_frames_are_equal(wire, chunk):
 
 
 def test_the_node_decodes_the_same(wire):
-    latents = torch.randn(5, 8, 4, 4, generator=torch.Generator().manual_seed(1))
+    latents = torch.randn(5, 12, 4, 4, generator=torch.Generator().manual_seed(1))
     (images,) = DecodeVideo().decode(wire, {"samples": latents}, 2)
     assert (images - wire.decode(latents)).abs().max() < 1e-5
 
@@ -81,14 +82,14 @@ def test_other_pictures(wire):
 def test_wrong_input(wire):
     with pytest.raises(EMO2Error, match="at least 8 x 8"):
         wire.encode(rand(1, 7, 48, 3))
-    with pytest.raises(EMO2Error, match=r"latents \(F, 8, h, w\)"):
+    with pytest.raises(EMO2Error, match=r"latents \(F, 12, h, w\)"):
         wire.decode(torch.zeros(1, 4, 8, 8))
-    with pytest.raises(EMO2Error, match="4 latent channels, but got one with 8"):
+    with pytest.raises(EMO2Error, match="4 latent channels, but got one with 12"):
         list(decode_chunks(wire, torch.zeros(1, 4, 8, 8)))
     with pytest.raises(EMO2Error, match="chunk"):
-        list(decode_chunks(wire, torch.zeros(1, 8, 8, 8), 0))
+        list(decode_chunks(wire, torch.zeros(1, 12, 8, 8), 0))
     with pytest.raises(EMO2Error, match="latent"):
-        list(decode_chunks(wire, torch.zeros(0, 8, 8, 8)))
+        list(decode_chunks(wire, torch.zeros(0, 12, 8, 8)))
     with pytest.raises(EMO2Error, match="4 latent channels"):
         check_vae(wire, 4)
 
@@ -102,12 +103,17 @@ def test_a_vae_that_does_not_say_its_channels_is_taken_as_it_is():
     assert frames.shape == (3, 2, 2, 3)
 
 
-def test_the_shipped_file_is_labelled(monkeypatch):
-    monkeypatch.setattr(host.outside, "warnings", [])
+def test_the_shipped_file_loads_and_an_untrained_one_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "outside", host.Outside([tmp_path], quiet=True))
     (loaded,) = LoadVAE().load("emo2_vae_tiny.safetensors")
     header = read_header(host.model_path("emo2_vae_tiny.safetensors"), "vae")
     assert loaded.latent_channels == 12
-    assert any("untrained" in line for line in host.outside.warnings) == (header.untrained is not None)
+    assert len(host.outside.warnings) == (header.untrained is not None)
+    host.outside.warnings.clear()
+    name = seed_only(tmp_path, "vae")["vae"]
+    LoadVAE().load(name)
+    (warning,) = host.outside.warnings
+    assert name in warning and "untrained" in warning
     with pytest.raises(EMO2Error, match=r"EMO2 Load VAE, vae_name: expected an image autoencoder"):
         LoadVAE().load("emo2_video_tiny.safetensors")
 

@@ -11,7 +11,7 @@ from emo2.models.video.config import VideoConfig
 from emo2.models.video.model import VideoModel
 
 CONFIG = VideoConfig(
-    size=(32, 32), clip_frames=6, motion_frames=3, positions=9, latent_channels=8, latent_scale=0.7, widths=(16, 32),
+    size=(32, 32), clip_frames=6, motion_frames=3, positions=9, latent_channels=12, latent_scale=0.7, widths=(16, 32),
     attention_levels=(True, True), layers_per_block=1, heads=2, norm_groups=4, temporal_heads=2, audio_dim=12,
     audio_layers=3, audio_radius=1, audio_width=12, guider_channels=(4, 6, 8, 8), prediction_type="v_prediction",
     beta_schedule="linear", zero_terminal_snr=True, timestep_spacing="trailing",
@@ -93,7 +93,7 @@ class LinearVAE:
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         pooled = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), CONFIG.vae_factor) * 2 - 1
-        return pooled.repeat(1, 3, 1, 1)[:, : self.latent_channels]
+        return pooled.repeat(1, 4, 1, 1)[:, : self.latent_channels]
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         small = latents[:, :3].sigmoid()
