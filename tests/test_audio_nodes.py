@@ -10,6 +10,7 @@ from emo2.models.audio import TINY, frame_count
 from emo2.models.errors import EMO2Error
 from emo2.models.types import AudioFeatures
 from emo2.nodes import host
+from seed_only_cases import seed_only
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 SHIPPED = "emo2_audio_tiny.safetensors"
@@ -46,11 +47,18 @@ def hugging_face_folder(path):
     Wav2Vec2Model(Wav2Vec2Config(**settings)).save_pretrained(path)
 
 
-def test_the_shipped_encoder_says_that_it_is_untrained(outside):
+def test_the_shipped_encoder_is_listed_and_loads(outside):
     assert SHIPPED in choices()
     (handle,) = run("EMO2LoadAudioEncoder", SHIPPED)
-    if handle.header.untrained is not None:
-        assert any(SHIPPED in text and "untrained" in text for text in outside.warnings)
+    assert len(outside.warnings) == (handle.header.untrained is not None)
+
+
+def test_an_untrained_encoder_says_so(outside):
+    name = seed_only(outside.models[0] / "emo2", "audio")["audio"]
+    assert name in choices()
+    run("EMO2LoadAudioEncoder", name)
+    (warning,) = outside.warnings
+    assert name in warning and "untrained" in warning and "no speech" in warning
 
 
 @pytest.mark.parametrize("place", ["audio_encoders", "emo2", "."])

@@ -9,6 +9,7 @@ from emo2.models.errors import EMO2Error
 from emo2.models.types import AudioFeatures, Framing, Motion
 from emo2.nodes import host, sample_motion
 from emo2.nodes.sample_motion import LoadMotionModel, SampleHandMotion, body_offset, stretch
+from seed_only_cases import seed_only
 
 PLAIN = {
     "seed": 3, "steps": 2, "cfg": 2.0, "scheduler": "ddim", "style": "auto", "speed_left": -1.0, "speed_right": -1.0,
@@ -18,7 +19,7 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def loaded():
-    """The pack's tiny model with random weights in place of its zeros, so that conditions show."""
+    """The pack's tiny model with large random weights in place of its own, so that conditions show."""
     handle = LoadMotionModel().load("emo2_motion_tiny.safetensors")[0]
     torch.manual_seed(0)
     for parameter in handle.module.parameters():
@@ -42,12 +43,20 @@ def run(loaded, seconds=0.4, **options):
     return SampleHandMotion().sample(loaded, voice(seconds), **{**PLAIN, **options})
 
 
-def test_the_packs_model_is_listed_and_says_that_it_is_untrained():
+def test_the_packs_model_is_listed_and_loads():
     names = LoadMotionModel.INPUT_TYPES()["required"]["model_name"][0]
     assert "emo2_motion_tiny.safetensors" in names and "emo2_video_tiny.safetensors" not in names
-    LoadMotionModel().load("emo2_motion_tiny.safetensors")
-    (warning,) = host.outside.warnings
-    assert "emo2_motion_tiny.safetensors" in warning and "untrained" in warning
+    (handle,) = LoadMotionModel().load("emo2_motion_tiny.safetensors")
+    assert len(host.outside.warnings) == (handle.header.untrained is not None)
+
+
+def test_an_untrained_model_says_so_when_it_is_loaded_and_when_it_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(host.outside, "models", [tmp_path])
+    name = seed_only(tmp_path / "emo2", "motion")["motion"]
+    (handle,) = LoadMotionModel().load(name)
+    run(handle, steps=1)
+    assert len(host.outside.warnings) == 2
+    assert all(name in warning and "untrained" in warning for warning in host.outside.warnings)
 
 
 def test_motion_rate_and_length_come_out(loaded):

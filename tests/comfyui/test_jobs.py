@@ -9,8 +9,10 @@ from pathlib import Path
 import av
 import pytest
 from emo2 import NODE_CLASS_MAPPINGS
+from emo2.models.checkpoints.format import read_header
 from emo2.runner.executor import run_workflow
 from PIL import Image
+from seed_only_cases import seed_only
 
 SHORT = {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.6}
 VIDEO = {"EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
@@ -28,7 +30,7 @@ def node_of(prompt, class_id):
 
 @pytest.fixture(scope="module")
 def fresh(server):
-    """Settings that load copies of the tiny models from the server's own folder: nothing of them is cached yet."""
+    """Settings that load copies of the shipped models from the server's own folder: nothing of them is cached yet."""
     folder = server.base / "models" / "emo2" / "fresh"
     folder.mkdir(parents=True)
     for path in (ROOT / "weights").glob("*_tiny.safetensors"):
@@ -63,11 +65,28 @@ def test_talking_avatar_runs(server, avatar, avatar_prompt):
     assert len(avatar.outputs()["frames"]["images"]) == FRAMES
 
 
-def test_untrained_weights_are_announced_on_the_node_and_in_the_log(server, avatar, avatar_prompt):
-    told = {warning["node"]: warning["message"] for warning in avatar.data("emo2.warning")}
-    for class_id, _, _ in LOADERS:
-        message = told[node_of(avatar_prompt, class_id)]
-        assert "untrained" in message and message in server.log()
+@pytest.fixture(scope="module")
+def untrained():
+    """The kinds of the shipped models that hold no weights."""
+    headers = [read_header(ROOT / "weights" / f"emo2_{kind}_tiny.safetensors") for _, _, kind in LOADERS]
+    return {header.kind for header in headers if header.untrained is not None}
+
+
+def test_the_shipped_models_are_announced_as_what_they_are(avatar, avatar_prompt, untrained):
+    told = {warning["node"] for warning in avatar.data("emo2.warning") if "untrained" in warning["message"]}
+    assert {kind for class_id, _, kind in LOADERS if node_of(avatar_prompt, class_id) in told} == untrained
+
+
+def test_untrained_weights_are_announced_on_the_node_and_in_the_log(server, run):
+    files = seed_only(server.base / "models" / "emo2" / "announced")
+    prompt = {}
+    for class_id, field, kind in LOADERS:
+        prompt[kind] = {"class_type": class_id, "inputs": {field: f"announced/{files[kind]}"}}
+        prompt[f"{kind} shown"] = {"class_type": "PreviewAny", "inputs": {"source": [kind, 0]}}
+    job = run(prompt).succeeded()
+    told = {warning["node"]: warning["message"] for warning in job.data("emo2.warning")}
+    for kind in ("motion", "video", "vae", "audio"):
+        assert "untrained" in told[kind] and files[kind] in told[kind] and told[kind] in server.log()
 
 
 def test_progress_counts_every_step_and_previews_come_with_the_video(avatar, avatar_prompt):
@@ -76,7 +95,7 @@ def test_progress_counts_every_step_and_previews_come_with_the_video(avatar, ava
     assert counts[-1] == (2, 2) and avatar.previews >= 2, "one preview a denoising step of the video"
 
 
-def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avatar, avatar_prompt, tmp_path):
+def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avatar, avatar_prompt, untrained, tmp_path):
     here = run_workflow(
         avatar_prompt, models=[server.base / "models"], out=tmp_path, input_dirs=[server.base / "input"]
     )
@@ -87,7 +106,7 @@ def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avat
         b = Image.open(io.BytesIO(server.view(theirs))).convert("RGB")
         worst = max(abs(x - y) for x, y in zip(a.tobytes(), b.tobytes()))
         assert a.size == b.size and worst <= 1
-    assert any("untrained" in warning for warning in here.warnings)
+    assert any("untrained" in warning for warning in here.warnings) == bool(untrained)
 
 
 def test_hand_motion_only_runs(server, run, api):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from emo2 import NODE_CLASS_MAPPINGS
+from seed_only_cases import seed_only
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "tests" / "artifacts"
@@ -49,7 +50,13 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page(browser, server):
+def untrained(server):
+    """Models without weights in the server's folder, there before the page asks for the lists: kind -> name."""
+    return {kind: f"page/{name}" for kind, name in seed_only(server.base / "models" / "emo2" / "page").items()}
+
+
+@pytest.fixture(scope="module")
+def page(browser, server, untrained):
     """ComfyUI's page, loaded once; `page.complaints` holds every error that the console showed."""
     page = browser.new_page(viewport={"width": 2400, "height": 1200})
     page.complaints = []
@@ -119,10 +126,11 @@ def test_every_wire_of_the_pack_has_its_own_colour(page):
     assert all(colours) and len(set(colours)) == len(kinds), dict(zip(sorted(kinds), colours))
 
 
-def test_warnings_stand_on_the_node_and_are_not_saved(page, server):
+def test_warnings_stand_on_the_node_and_are_not_saved(page, server, untrained):
     server.request("/free", {"unload_models": True, "free_memory": True})  # or the loaders are cached and say nothing
     opened(page, "hand_motion_only")
-    page.evaluate(SHORTEN, {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.4})
+    files = {"EMO2LoadMotionModel.model_name": untrained["motion"], "EMO2LoadAudioEncoder.encoder": untrained["audio"]}
+    page.evaluate(SHORTEN, {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.4, **files})
     before = {node["id"]: node["values"] for node in page.evaluate(NODES)}
     page.evaluate(START)
     toast = page.locator(".p-toast-message, .p-toast-detail").filter(has_text="untrained")

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from seed_only_cases import seed_only
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / "workflows" / "hand_motion_only.json"
@@ -68,14 +69,15 @@ def test_a_node_that_fails_says_so_in_one_line(server, emo2, tmp_path):
 
 def test_a_server_that_dies_in_the_middle(new_server, emo2, tmp_path):
     server = new_server("dying")
+    name = seed_only(server.base / "models" / "emo2", "motion")["motion"]
     killed = threading.Event()
 
     def kill(line):
-        if not killed.is_set() and "untrained" in line:  # the job is running: a loader has warned
+        if not killed.is_set() and f"{name} holds untrained" in line:  # the job is running: a loader has warned
             killed.set()
             server.kill()
 
-    long = ["--set", "EMO2SampleHandMotion.steps=1000"]
+    long = ["--set", "EMO2SampleHandMotion.steps=1000", "--set", f"EMO2LoadMotionModel.model_name={name}"]
     code, text = emo2(WORKFLOW, "--server", server.url, "--quiet", *long, on_line=kill)
     assert killed.is_set() and code == 1, text
     assert "went away" in text and server.url in text and "Traceback" not in text
