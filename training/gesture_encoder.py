@@ -123,7 +123,7 @@ class GestureLesson(nn.Module):
     def __init__(self, network: GestureEncoder, style_weight: float, velocity_weight: float):
         super().__init__()
         self.network, self.style_weight, self.velocity_weight = network, style_weight, velocity_weight
-        self.register_buffer("emphasis", emphasis(4.0, 2.0)[:NUMBERS], persistent=False)
+        self.register_buffer("emphasis", emphasis()[:NUMBERS], persistent=False)
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         truth = self.network.normalise(batch["motion"])

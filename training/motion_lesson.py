@@ -21,10 +21,14 @@ from ..models.types import HANDS
 from ..models.video.clip_vision import CLIPVision
 from .motion_sound import BANDS
 
-WEIGHTS = {"velocity": 0.5, "sound": 0.3, "sight": 0.1, "translation": 4.0, "wrist": 2.0}
+WEIGHTS = {
+    "velocity": 0.5, "sound": 0.2, "sight": 0.1, "early": 4.0,
+    "translation": 6.0, "wrist": 2.0, "fingers": 0.15, "points": 0.5,
+}  # fmt: skip
 """velocity: of the loss on frame-to-frame differences, in units of the data's own. sound, sight: of the encoders' own
-lessons. translation, wrist: how much more a number of a wrist's place and turn counts than one of a finger, of which
-there are ten times as many."""
+lessons. early: timesteps weigh 1 + the signal-to-noise ratio, this at most, of a network that gives the motion: what
+little noise hides can be learned at once. translation, wrist, fingers, points: of each number of that kind. Fingers
+are 120 of 170 numbers, but move as a few do: alike, they would be all that is learned for a long while."""
 
 
 class SoundHeads(nn.Module):
@@ -103,7 +107,10 @@ class MotionLesson(nn.Module):
                 self._frozen[name] = (encoder,)
         self.sound_heads = SoundHeads(voice.states, voice.width) if self.teach_voice else None
         self.looks = nn.Linear(motion.config.image_width, 3 * 64) if self.teach_sight else None
-        self.register_buffer("emphasis", emphasis(self.weights["translation"], self.weights["wrist"]), persistent=False)
+        self.register_buffer("emphasis", emphasis(self.weights), persistent=False)
+        with torch.no_grad():
+            # The first layer listens to what counts, too.
+            motion.embed.weight *= self.emphasis.sqrt() / self.emphasis.mean().sqrt()
 
     def train(self, mode: bool = True) -> MotionLesson:
         """The encoders never drop anything at random: what the loop repeats must come out alike."""
@@ -194,6 +201,8 @@ class MotionLesson(nn.Module):
             both = many(known)[:, 1:] & many(known)[:, :-1] & (valid[:, 1:] & ~clean[:, 1:])[..., None]
             parts["velocity"] = VELOCITY * _mean(error.diff(dim=1).square(), both.float() * self.emphasis)
             losses = parts["motion"] + self.weights["velocity"] * parts["velocity"]
+            most = self.weights["early"]
+            losses = losses * (1 + (alpha / (1 - alpha)).clamp_max(most)).flatten() / (1 + most / 4)
         per_window = lambda t: t.view(-1, draws).mean(1)
         losses, parts = per_window(losses), {name: per_window(value) for name, value in parts.items()}
         if self.looks is not None and image is not None:
@@ -209,14 +218,15 @@ VELOCITY = 25.0
 """Gestures of unit deviation move by about a fifth of it from frame to frame; this brings its square to unit size."""
 
 
-def emphasis(translation: float, wrist: float) -> Tensor:
-    """Weight (170,) of each number of a motion vector in the loss; keypoints and fingers 1."""
-    weights = torch.ones(vector.SIZE)
+def emphasis(weights: Mapping[str, float] = WEIGHTS) -> Tensor:
+    """Weight (170,) of each number of a motion vector in the loss, of mean 1."""
+    each = torch.full((vector.SIZE,), float(weights["fingers"]))
+    each[vector.KEYPOINTS] = weights["points"]
     for index in range(HANDS):
         numbers = vector.hand(index)
-        weights[numbers.start : numbers.start + 4] = wrist
-        weights[numbers.stop - 3 : numbers.stop] = translation
-    return weights
+        each[numbers.start : numbers.start + 4] = weights["wrist"]
+        each[numbers.stop - 3 : numbers.stop] = weights["translation"]
+    return each / each.mean()
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:
