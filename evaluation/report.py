@@ -111,7 +111,8 @@ class Row:
 def number(value: float) -> str:
     """Four digits at most, without an exponent where that is short."""
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+    return "0" if text == "-0" else text
 
 
 def missing(key: str, label: str, why: object, goal: Goal | None = None) -> Row:

@@ -95,7 +95,7 @@ def test_a_key_stands_for_one_figure():
         Report((Row("a.b", "b", 1.0), Row("a.b", "c", 2.0)))
 
 
-@pytest.mark.parametrize("value, text", [(0.5, "0.5"), (29.1234, "29.12"), (-0.00004, "-0"), (12345.6, "1.235e+04")])
+@pytest.mark.parametrize("value, text", [(0.5, "0.5"), (29.1234, "29.12"), (-0.00004, "0"), (12345.6, "1.235e+04")])
 def test_numbers_are_short(value, text):
     assert number(value) == text
 
