@@ -83,7 +83,7 @@ def test_it_learns_and_is_exported_whole(folder, tmp_path):
     batch = default_collate([dataset[i] for i in range(16)])
     optimiser = torch.optim.Adam(module.parameters(), 3e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(60):
         each, _ = module(batch)
         assert each.shape == (16,)
         optimiser.zero_grad()
