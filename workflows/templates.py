@@ -14,7 +14,8 @@ RESULT = "## 5. Result\nThe video with your sound, and a sheet of its frames."
 def inputs(flow: Flow) -> tuple[Node, Node, Node, Node, Node]:
     """Picture and voice: (picture, framing, voice, encoder, features)."""
     picture = flow.add("LoadImage", image="portrait.png")
-    framing = flow.add("EMO2SetFraming", image=picture["IMAGE"], neck_y=0.47, shoulder_width=0.35)
+    where = {"neck_x": 0.4749, "neck_y": 0.4248, "shoulder_width": 0.3906}  # of the sample
+    framing = flow.add("EMO2SetFraming", image=picture["IMAGE"], **where)
     shown = flow.add("PreviewImage", title="Framing", images=framing["preview"])
     flow.stage("Picture", "input", PICTURE, [[picture, framing, shown]])
     voice = flow.add("LoadAudio", audio="speech.flac")

@@ -9,7 +9,7 @@ import numpy as np
 from .espeak import Utterance, synthesise
 from .sentences import draw_sentence
 from .sound import RATE, Sound, envelope, loudest
-from .voices import draw_voice
+from .voices import Voice, draw_voice
 
 VOWELS = frozenset("aeiouyAEIOUVQ@3&0YW")
 ACCENT_DB = 4.5
@@ -29,10 +29,7 @@ def talk(rng: np.random.Generator, split: str, seconds: float, slow: float = 1.0
     said = []
     while at < seconds - 0.2:
         sentence = draw_sentence(rng, split, voice.language)
-        utterance = _sized(synthesise(sentence, voice.name, voice.rate, voice.pitch, voice.pitch_range), voice.size)
-        samples = _at_16k(utterance)
-        found = _syllables(utterance)
-        samples = samples * _accents(found, len(samples))
+        samples, found = say(sentence, voice)
         start = round(at * RATE)
         part = samples[: total - start]
         waveform[start : start + len(part)] = part
@@ -45,6 +42,13 @@ def talk(rng: np.random.Generator, split: str, seconds: float, slow: float = 1.0
     level = envelope(waveform)
     apexes = np.array([loudest(level, a, b) for a, b, _ in table])
     return Sound(waveform, _weighed(table, apexes, level), apexes, np.zeros(len(table)), voice.name, " ".join(said))
+
+
+def say(sentence: str, voice: Voice) -> tuple[np.ndarray, list[tuple[float, float, float]]]:
+    """One sentence at 16 kHz, its accented syllables made louder, and (start, end, stress) of each vowel in seconds."""
+    utterance = _sized(synthesise(sentence, voice.name, voice.rate, voice.pitch, voice.pitch_range), voice.size)
+    samples, found = _at_16k(utterance), _syllables(utterance)
+    return samples * _accents(found, len(samples)), found
 
 
 def _sized(utterance: Utterance, size: float) -> Utterance:
