@@ -7,10 +7,11 @@ weights are given and stay as they are, as in the paper.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -88,7 +89,13 @@ class MotionRecipe(Recipe):
 
     def dataset(self) -> MotionWindows:
         # wav2vec 2.0's receptive field is the same at every size: 400 samples every 320.
-        return MotionWindows(self.sources(), self.config, self.windows, self.seed, whole_level=not self.train_encoders)
+        hear = None if self.train_encoders else self._hear()
+        return MotionWindows(self.sources(), self.config, self.windows, self.seed, hear=hear)
+
+    def _hear(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The frozen voice encoder as it is used at run time: waveform (T,) to states (N, L, D) float16."""
+        voice = self._voice()
+        return lambda waveform: np.asarray(audio.encode(voice, waveform, name="training").hidden)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         assert isinstance(module, MotionLesson)

@@ -146,8 +146,11 @@ class MotionLesson(nn.Module):
 
     def listen(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Hidden states (B, S, L, D), and the same at frames (B, T, L, D) as `AudioFeatures.at_frames` gives them."""
-        with torch.set_grad_enabled(self.teach_voice and torch.is_grad_enabled()):
-            hidden = self.voice(batch["waveform"])
+        if "hidden" in batch:
+            hidden = batch["hidden"].float()
+        else:
+            with torch.set_grad_enabled(self.teach_voice and torch.is_grad_enabled()):
+                hidden = self.voice(batch["waveform"])
         place = batch["place"]
         low = place.floor().long()
         high = (low + 1).clamp_max(hidden.shape[1] - 1)

@@ -5,7 +5,7 @@ Everything random comes from (seed, index), see training/recipe.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from math import ceil
 from typing import Any
@@ -77,10 +77,14 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self, sources: Sequence[Source], config: MotionConfig, options: WindowOptions, seed: int,
-        lead: int = 40, field: int = 400, whole_level: bool = False,
+        lead: int = 40, field: int = 400,
+        hear: Callable[[np.ndarray], np.ndarray] | None = None,
     ):  # fmt: skip
+        """hear: states (N, L, D) of a waveform from an encoder that no longer learns; then samples hold `hidden`
+        (S, L, D) instead of waveform, mel, loudness, sounding and mouth, and each take is heard once."""
+        self.hear, self._heard = hear, {}
         self.sources, self.config, self.options, self.seed = list(sources), config, options, seed
-        self.lead, self.field, self.whole_level = lead, field, whole_level
+        self.lead, self.field = lead, field
         weights = np.array([source.weight for source in self.sources])
         self.edges = np.cumsum(weights / weights.sum())
         self.states = ceil(options.frames * 50 / config.fps) + 2 * options.context
@@ -92,12 +96,16 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        takes = self.sources[min(int(np.searchsorted(self.edges, rng.random())), len(self.sources) - 1)].takes
-        take = takes[int(rng.integers(len(takes)))]
-        return self.window(take, rng)
+        source = min(int(np.searchsorted(self.edges, rng.random())), len(self.sources) - 1)
+        takes = self.sources[source].takes
+        number = int(rng.integers(len(takes)))
+        return self.window(takes[number], rng, key=(source, number))
 
-    def window(self, take: Take, rng: np.random.Generator, start: int | None = None) -> dict[str, Tensor]:
-        """One sample of a take, all choices from `rng`; `start` fixes the window's first frame."""
+    def window(
+        self, take: Take, rng: np.random.Generator, start: int | None = None, key: tuple[int, int] | None = None
+    ) -> dict[str, Tensor]:
+        """One sample of a take, all choices from `rng`; `start` fixes the window's first frame. key: under which the
+        states of the take's sound are kept."""
         o, total = self.options, self.options.frames
         begin = int(rng.integers(max(len(take) - total, 0) + 1)) if start is None else start
         carried = 0 if rng.random() < o.first else self.config.carried
@@ -116,7 +124,7 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
             "mask": _padded(take.visible[span], total), "clean": frames < carried, "valid": frames < length,
             "style": np.int64(self._style(take.style)),
         }  # fmt: skip
-        sample |= self._sound(take, begin, rng)
+        sample |= self._sound(take, begin, rng) if self.hear is None else self._states(take, begin, key)
         sample |= _picture(take)
         sample |= self._dropped(rng)
         sample["speed"] = np.where(rng.random((o.draws, 2)) < o.one_hand, -1, speed).astype(np.float32)
@@ -145,17 +153,37 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
         some = rng.random(draws) >= drop["all"]
         return {f"keep_{name}": some & (rng.random(draws) >= drop[name]) for name in NAMES}
 
-    def _sound(self, take: Take, begin: int, rng: np.random.Generator) -> dict[str, Any]:
-        """What is heard: the states' samples, where frames lie among them, and what the sound heads must say."""
-        total, fps, count = self.options.frames, self.config.fps, self.states
-        available = len(take.loudness)
+    def _states(self, take: Take, begin: int, key: tuple[int, int] | None) -> dict[str, Any]:
+        """The states that are heard around the window, and where frames lie among them."""
+        assert self.hear is not None
+        hidden = self._heard.get(key)
+        if hidden is None:
+            hidden = self.hear(take.waveform)
+            if key is not None:
+                self._heard[key] = hidden
+        first, times, place = self._places(begin, len(hidden))
+        return {
+            "hidden": _padded(hidden[first : first + self.states], self.states),
+            "place": place.clip(0, self.states - 1).astype(np.float32),
+            "heard": times <= len(take.waveform) / RATE,
+        }
+
+    def _places(self, begin: int, available: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The first state of a window, the frames' times, and where they lie after that state."""
+        fps, count = self.config.fps, self.states
         first = int(np.floor(begin * 50 / fps)) - self.options.context
         first = max(0, min(first, available - count))
-        times = (np.arange(begin, begin + total) + 0.5) / fps
-        place = np.clip(times * 50 - 0.5, 0, available - 1) - first
+        times = (np.arange(begin, begin + self.options.frames) + 0.5) / fps
+        return first, times, np.clip(times * 50 - 0.5, 0, available - 1) - first
+
+    def _sound(self, take: Take, begin: int, rng: np.random.Generator) -> dict[str, Any]:
+        """What is heard: the states' samples, where frames lie among them, and what the sound heads must say."""
+        total, count = self.options.frames, self.states
+        available = len(take.loudness)
+        first, times, place = self._places(begin, available)
         inside = np.arange(first, first + count) < available
         wave = sound_crop(take.waveform, first, count, self.lead, self.field)
-        level = take.waveform if self.whole_level or rng.random() < 0.5 else wave
+        level = take.waveform if rng.random() < 0.5 else wave
         mean, deviation = level.mean(), np.sqrt(level.var() + 1e-7)
         clean = (sound_crop(take.waveform, first, count, STEP // 2, 2 * STEP) - mean) / deviation
         changed = recorded_anew((wave - mean) / deviation, rng, self.options.sound_change)

@@ -92,6 +92,27 @@ class AudioFeature(nn.Module):
         return _either(given, self.project(self.norm(mixed)), self.absent)
 
 
+class AlignedAudio(nn.Module):
+    """The audio features around each frame, (B, F, width), added to that frame of the motion.
+
+    Cross-attention must first learn where a frame's own moment is; a convolution over `REACH` frames knows it from the
+    start, and a network of four blocks learns strokes on accents many times faster (measured, not the paper's).
+    """
+
+    REACH = 25
+
+    def __init__(self, config: MotionConfig):
+        super().__init__()
+        self.around = nn.Conv1d(config.width, config.width, self.REACH, padding=self.REACH // 2)
+        self.out = nn.Linear(config.width, config.width)
+
+    def forward(self, heard: Tensor, valid: Tensor | None) -> Tensor:
+        """Features (B, F, width); padding is silent."""
+        if valid is not None:
+            heard = heard * valid[..., None].to(heard)
+        return self.out(nn.functional.gelu(self.around(heard.transpose(1, 2)).transpose(1, 2)))
+
+
 class SpeedEmbedding(nn.Module):
     """One hand's speed: s_d = tanh(3 (w - c_d) / r_d) over the buckets (EMO2 section 3.3), then a small MLP."""
 

@@ -30,6 +30,7 @@ class MotionConfig:
     standard deviations while sampling. predicts: what the last layer gives, "epsilon" (the paper) or "motion", the
     clean motion, from which the epsilon follows. Noise is as wide as the vector (170), motion is not: a network
     narrower than that cannot carry the noise through to its output, and what is lost of it would shake the hands.
+    audio_aligned: the sound around a frame is also added to that frame, beside the paper's cross-attention.
     """
 
     width: int = 512
@@ -51,6 +52,7 @@ class MotionConfig:
     beta_end: float = 0.02
     clip: float = 5.0
     predicts: str = "epsilon"
+    audio_aligned: bool = False
 
     def __post_init__(self) -> None:
         for name in ("styles", "speed_centres", "speed_radii"):

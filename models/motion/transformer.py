@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.format import save_checkpoint
 from . import vector
-from .conditions import AudioFeature, Conditions, FrameConditions, GlobalConditions
+from .conditions import AlignedAudio, AudioFeature, Conditions, FrameConditions, GlobalConditions
 from .config import MotionConfig
 
 
@@ -68,6 +68,7 @@ class MotionTransformer(nn.Module):
         self.embed = nn.Linear(vector.SIZE, width)
         self.carried = nn.Parameter(torch.randn(width) * 0.02)
         self.audio = AudioFeature(config)
+        self.aligned = AlignedAudio(config) if config.audio_aligned else None
         self.conditions = GlobalConditions(config)
         self.frame_conditions = FrameConditions(config)
         self.time = TimestepEmbedding(width)
@@ -114,6 +115,8 @@ class MotionTransformer(nn.Module):
         added = self.frame_conditions(conditions, batch, frames, like)
         if clean is not None:
             added = added + clean[..., None].to(like) * self.carried.to(like)
+        if self.aligned is not None:
+            added = added + self.aligned(heard, valid)
         rotation = rotary(frames, self.config.width // self.config.heads, like.device)
         return Prepared(
             frames=added,
