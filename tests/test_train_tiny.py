@@ -48,7 +48,7 @@ def test_every_training_takes_its_options(tmp_path):
 def test_the_order_is_the_method_s(tmp_path):
     schedule = tiny.schedule(plan(tmp_path, ablations=True))
     needs = {stage.name: set(stage.needs) for stage in schedule.stages}
-    assert {"video-image", "motion", "pose-discriminator"} <= needs["video-clip"]
+    assert {"video-image", "motion-encoders", "pose-discriminator"} <= needs["video-clip"]
     assert needs["ablation-no-keypoints"] == needs["video-clip"]
     assert set(tiny.SHIPPED) <= needs["ship"]
     assert "ship" in needs["evaluate"] and "ablation-base" in needs["evaluate"]

@@ -21,12 +21,16 @@ PARTS = 2
 """Processes that paint and encode; a single one does them one after the other."""
 LARGEST = 40_000_000
 """Bytes that all shipped weights may have together."""
-SHIPPED = ("autoencoder", "motion", "gesture-encoder", "pose-discriminator", "puppet-estimator", "video-clip")
+SHIPPED = (
+    "autoencoder", "motion-encoders", "motion", "gesture-encoder", "pose-discriminator", "puppet-estimator",
+    "video-clip",
+)  # fmt: skip
 """The trainings whose exports are shipped; the image stage lives on in the clip stage."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
-    "motion": ("emo2_motion_tiny.safetensors", "emo2_audio_tiny.safetensors", "emo2_clip_vision_tiny.safetensors"),
+    "motion-encoders": ("emo2_audio_tiny.safetensors", "emo2_clip_vision_tiny.safetensors"),
+    "motion": ("emo2_motion_tiny.safetensors",),
     "gesture-encoder": ("emo2_gesture_encoder_tiny.safetensors",),
     "pose-discriminator": ("emo2_pose_discriminator_tiny.safetensors",),
     "puppet-estimator": ("emo2_puppet_estimator_tiny.safetensors",),
@@ -91,7 +95,12 @@ def stages(plan: Plan) -> list[Stage]:
     found = [Stage(painting[0], unseen, minutes=0.5)]
     found += [Stage(name, (*cache, *part), minutes=12) for name, part in zip(painting[1:], parts)]
     found.append(_training(plan, "autoencoder", painting, shown, minutes=45))
-    found.append(_training(plan, "motion", (), (f"recipe.data={takes}",), minutes=110))
+    taken = (f"recipe.data={takes}",)
+    ears = "tiny-encoders" if plan.config == "tiny" else plan.config
+    found.append(_training(plan, "motion", (), taken, minutes=40, name="motion-encoders", config=ears))
+    voice, sight = (plan.file("motion-encoders", name) for name in FILES["motion-encoders"])
+    frozen = ("recipe.train_encoders=false", f"recipe.audio_encoder={voice}", f"recipe.clip_vision={sight}")
+    found.append(_training(plan, "motion", ("motion-encoders",), (*taken, *frozen), minutes=75))
     coded = ("--vae", str(vae))
     found.append(Stage(encoding[0], (*unseen, *coded), ("autoencoder",), (fresh / "latents.json",), 0.5))
     for name, part in zip(encoding[1:], parts):
@@ -99,13 +108,13 @@ def stages(plan: Plan) -> list[Stage]:
     found += [
         _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
         _training(plan, "pose-discriminator", encoding, (f"recipe.data={data}",), minutes=15),
-        _training(plan, "gesture-encoder", ("motion",), (f"recipe.data={takes}",), minutes=15),
+        _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
         _training(plan, "puppet-estimator", (), (), minutes=45),
     ]
-    sound, pose = plan.file("motion", FILES["motion"][1]), plan.file("pose-discriminator")
+    pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
-    clip = (*clip, f"recipe.audio_encoder={sound}", f"recipe.discriminator={pose}")
-    before = ("video-image", "motion", "pose-discriminator")
+    clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
+    before = ("video-image", "motion-encoders", "pose-discriminator")
     found.append(_training(plan, "video-clip", before, clip, minutes=100))
     variants = []
     if plan.ablations:
@@ -126,14 +135,16 @@ def stages(plan: Plan) -> list[Stage]:
 
 
 def _training(
-    plan: Plan, training: str, needs: Sequence[str], changes: Sequence[str], minutes: float, name: str | None = None
-) -> Stage:
+    plan: Plan, training: str, needs: Sequence[str], changes: Sequence[str], minutes: float, name: str | None = None,
+    config: str | None = None,
+) -> Stage:  # fmt: skip
     name = name or training
     folder = plan.out / name
-    arguments = ["train", training, "--config", plan.config, "--out", str(folder), "--resume", "auto"]
+    arguments = ["train", training, "--config", config or plan.config, "--out", str(folder), "--resume", "auto"]
     for change in changes:
         arguments += ["--set", change]
-    return Stage(name, tuple(arguments), tuple(needs), tuple(folder / "export" / f for f in FILES[training]), minutes)
+    files = FILES.get(name, FILES[training])
+    return Stage(name, tuple(arguments), tuple(needs), tuple(folder / "export" / f for f in files), minutes)
 
 
 def evaluation(plan: Plan) -> tuple[str, ...]:
