@@ -7,6 +7,8 @@ from emo2.models.errors import EMO2Error
 from emo2.models.motion import Conditions, MotionConfig, MotionTransformer, build, write_tiny
 
 SMALL = MotionConfig(width=32, depth=2, heads=4, audio_layers=3, audio_width=8, image_width=6)
+ALIGNED = MotionConfig(**SMALL.to_dict() | {"audio_aligned": True})
+BOTH = pytest.mark.parametrize("config", [SMALL, ALIGNED], ids=["attended", "aligned"])
 
 
 def network(config=SMALL, seed=0):
@@ -78,9 +80,10 @@ def test_one_step_at_paper_size_runs():
 
 
 @pytest.mark.parametrize("lengths", [(9, 5), (1, 12), (7, 7)])
-def test_padding_changes_nothing(lengths):
+@BOTH
+def test_padding_changes_nothing(lengths, config):
     """A padded batch of two lengths gives each sample what it gets alone, whatever stands in the padding."""
-    model, frames = network(), max(lengths)
+    model, frames = network(config), max(lengths)
     made = conditions(2, frames)
     g = torch.Generator().manual_seed(5)
     noisy = torch.randn(2, frames, 170, generator=g).double() * 4
@@ -106,9 +109,10 @@ def test_padding_changes_nothing(lengths):
             torch.testing.assert_close(together[one, :length], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_only_distances_in_time_count():
+@BOTH
+def test_only_distances_in_time_count(config):
     """Rotary positions: with padding in front everything is later by as much, and the result is the same."""
-    model, ahead = network(), 4
+    model, ahead = network(config), 4
     made = conditions(1, 6)
     noisy = torch.randn(1, 6, 170, generator=torch.Generator().manual_seed(3)).double()
     front = lambda x: torch.cat([torch.zeros(1, ahead, *x.shape[2:], dtype=x.dtype), x], dim=1)
@@ -147,9 +151,10 @@ def test_audio_is_projected_once_per_window_not_per_step(monkeypatch):
     assert len(calls) == len(model.blocks)
 
 
-def test_training_reaches_every_parameter():
+@BOTH
+def test_training_reaches_every_parameter(config):
     """One batch with given and dropped samples gives every parameter a gradient, and carried frames take no loss."""
-    model = network().train()
+    model = network(config).train()
     frames = 10
     keep = torch.tensor([True, False, True])
     made = conditions(3, frames).dropped(audio=keep, image=keep, speed=keep, style=keep)

@@ -151,6 +151,30 @@ def test_training_hears_what_run_time_hears():
     np.testing.assert_allclose(heard.numpy(), told, atol=5e-3)
 
 
+def test_a_frozen_encoder_s_windows_hold_what_run_time_hears(folder, tmp_path):
+    """States are computed once a take, from the whole sound, and a window's frames get exactly `at_frames` of them."""
+    voice = audio.write_tiny(tmp_path / "voice.safetensors")
+    frozen = {"train_encoders": False, "audio_encoder": str(voice), "network": SMALL | {"image_width": 0}}
+    made = recipe(folder, windows=PLAIN | {"frames": 40}, **frozen)
+    torch.manual_seed(0)
+    module, dataset = made.build(), made.dataset()
+    heard = []
+    hear = dataset.hear
+    dataset.hear = lambda waveform: heard.append(len(waveform)) or hear(waveform)
+    batch = batch_of(dataset, *range(6))
+    assert "waveform" not in batch and len(heard) <= 3
+    assert not any("voice" in name for name in module.state_dict())
+    encoder, _ = audio.load_encoder(voice)
+    whole = take(1)
+    for begin in (0, 7, 50):
+        sample = default_collate([dataset.window(whole, np.random.default_rng(0), start=begin)])
+        _, frames = module.listen(sample)
+        told = audio.encode(encoder, whole.waveform).at_frames(25.0, begin, 40)[:, 0]
+        np.testing.assert_allclose(frames[0].numpy(), told, atol=2e-3)
+    assert torch.isfinite(module(batch)[0]).all()
+    assert [path.name for path in made.export(module, tmp_path, {})] == ["emo2_motion_tiny.safetensors"]
+
+
 def test_frames_lie_among_states_as_at_run_time():
     """Windows anywhere, with context, up to the end of the sound: the same instants as `AudioFeatures.at_frames`."""
     whole = take(6, count=80)
