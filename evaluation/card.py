@@ -45,7 +45,7 @@ LIMITS = """\
 ## Limits
 
 - {size} pixels, cartoon puppets, one person, half-body; any other picture comes out as a puppet that resembles it.
-- Voices: synthetic English in training. Real voices move the mouth too (see the table), other languages were not tried.
+- Voices: synthetic ones in training, most of them English. Real voices move the mouth too (see the table).
 - Fingers are blurred at this size; what they do is better seen in the motion than in the picture.
 - Figures marked "{short}" or "{missing}" are just that: nothing here is estimated.
 
