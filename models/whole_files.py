@@ -32,6 +32,8 @@ def whole_file(target: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as stream:
             # The name must not reach the disk before the contents do.
             os.fsync(stream.fileno())
+        # Some writers put a private file of their own in its place.
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
 
 

@@ -1,7 +1,6 @@
 """Small motions and puppets for the tests of the procedural world."""
 
 import numpy as np
-
 from emo2.models.hands.poses import finger_pose
 from emo2.models.hands.rest import PALMS_UP, SPEAKING
 from emo2.models.types import Framing, Motion

@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-
 from emo2.models.checkpoints.format import load_checkpoint
 from emo2.models.errors import EMO2Error
 from emo2.models.maps import keypoint_maps, mano_maps
@@ -71,7 +70,7 @@ def test_painting_goes_on_where_it_was_stopped(folder):
     before = kept.stat().st_mtime_ns
     lost = record_path(folder, 1).read_bytes()
     record_path(folder, 1).unlink()
-    with pytest.raises(EMO2Error, match="cache.json"):
+    with pytest.raises(EMO2Error, match=r"cache\.json"):
         PuppetCache(folder)
     write_cache(folder, COUNT, seed=4, frames=FRAMES, size=SIZE)
     assert kept.stat().st_mtime_ns == before

@@ -2,10 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from puppet_cases import still_motion, waving_motion
-
 from emo2.models.errors import EMO2Error
 from emo2.models.hands import load_hands
 from emo2.models.maps import mano_maps
@@ -14,6 +10,9 @@ from emo2.training.puppets.hands import paint_hands
 from emo2.training.puppets.identity import Identity
 from emo2.training.puppets.painter import mouth_places, paint
 from emo2.training.puppets.scenery import paint_scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from puppet_cases import still_motion, waving_motion
 
 PERSON = Identity.draw(3)
 
