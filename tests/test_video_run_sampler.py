@@ -267,3 +267,22 @@ def test_windows_average_what_overlaps(closed, weights, known):
 def test_windows_longer_than_the_position_table_are_refused(model, known):
     with pytest.raises(EMO2Error, match="at most 6 frames"):
         sample_video(model, known, QUICK, count=8, windows=WindowOptions(7, 2))
+
+
+def test_keypoints_are_steadied_clip_by_clip_as_in_the_whole():
+    """The maps of any stretch of frames are those of the whole motion after its median filter."""
+    from dataclasses import replace
+
+    from emo2.models.video.guidance import guidance_maps, steadied
+
+    rng = np.random.default_rng(0)
+    shaken = cases.motion(14)
+    points = rng.uniform(0.2, 0.8, (14, 18, 2)).astype(np.float32)
+    shaken = shaken.replace(keypoints=points, keypoint_scores=rng.random((14, 18)).astype(np.float32).round())
+    known = cases.conditions(cases.network(), 14)
+    known = replace(known, config=replace(cases.CONFIG, keypoint_median=5), motion=shaken)
+    whole = guidance_maps(steadied(shaken, 5), known.hands, known.config)
+    for frames in (np.arange(14), np.arange(3), np.array([5, 6, 7, 12, 13]), np.array([13])):
+        maps = (known.maps(frames)[0][0] * 255).round().byte().permute(1, 2, 3, 0).numpy()
+        assert np.array_equal(maps, whole[frames])
+    assert not np.array_equal(whole, guidance_maps(shaken, known.hands, known.config))

@@ -64,7 +64,6 @@ class Conditions:
 
     def __post_init__(self) -> None:
         self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._guide = None if self.motion is None else steadied(self.motion, self.config.keypoint_median)
 
     def audio_windows(self, frames: np.ndarray) -> torch.Tensor:
         """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound."""
@@ -95,8 +94,12 @@ class Conditions:
         return tensor, torch.from_numpy(confidence)[None]
 
     def _draw(self, first: int, count: int) -> None:
-        assert self._guide is not None and self.hands is not None
-        self._maps.update(enumerate(guidance_maps(self._guide, self.hands, self.config, first, count), first))
+        assert self.motion is not None and self.hands is not None
+        # Only what the medians of these frames see is copied: an hour's motion stays where it is.
+        reach = self.config.keypoint_median // 2
+        low = max(first - reach, 0)
+        near = steadied(self.motion.frames(low, first + count + reach), self.config.keypoint_median)
+        self._maps.update(enumerate(guidance_maps(near, self.hands, self.config, first - low, count), first))
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
