@@ -13,14 +13,7 @@ from emo2.training.video_data import spread_levels
 from emo2.training.video_image import VideoImageRecipe
 from emo2.training.video_lesson import level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from video_run_cases import one_thread  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,9 @@ from emo2.training.video_data import Puppets
 from emo2.training.video_image import network_config
 from emo2.training.video_points import record_points
 from training_video_cases import NETWORK, batch_of, paint
+from video_run_cases import one_thread  # noqa: F401
 
 SMALL = {"width": 16, "blocks": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from ..models.errors import EMO2Error
 from ..models.motion.gesture_encoder import NUMBERS, GestureEncoder, GestureEncoderConfig, held, windows
 from .motion_data import Source, check_sources, open_sources, statistics
 from .motion_lesson import emphasis
+from .options import check_names
 from .recipe import Recipe, sample_rng
 
 OPTIONS: dict[str, Any] = {
@@ -33,11 +34,7 @@ class GestureEncoderRecipe(Recipe):
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
-        from .settings import unknown_key
-
-        for key in options:
-            if key not in OPTIONS:
-                raise unknown_key(f"config recipe.{key}", key, OPTIONS)
+        check_names(options, OPTIONS)
         merged = OPTIONS | self.options
         self.entries = check_sources(merged["data"], merged["takes"])
         try:

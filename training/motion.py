@@ -23,6 +23,7 @@ from ..models.motion import MotionConfig, MotionTransformer
 from .motion_data import Source, check_sources, open_sources, statistics
 from .motion_lesson import WEIGHTS, MotionLesson
 from .motion_windows import MotionWindows, WindowOptions
+from .options import check_names
 from .recipe import Recipe
 
 OPTIONS: dict[str, Any] = {
@@ -48,11 +49,7 @@ class MotionRecipe(Recipe):
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
-        from .settings import unknown_key
-
-        for key in options:
-            if key not in OPTIONS:
-                raise unknown_key(f"config recipe.{key}", key, OPTIONS)
+        check_names(options, OPTIONS)
         merged = OPTIONS | self.options
         self.entries = check_sources(merged["data"], merged["takes"])
         self.config = _config(merged["profile"], merged["network"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
@@ -10,6 +10,13 @@ from ..models.errors import EMO2Error
 from .settings import unknown_key
 
 T = TypeVar("T")
+
+
+def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
+    """EMO2Error for the first key of `options` that is not among `known`."""
+    for name in options:
+        if name not in known:
+            raise unknown_key(f"config recipe.{name}", name, known)
 
 
 def read_options(cls: type[T], options: Mapping[str, Any]) -> T:
@@ -20,9 +27,8 @@ def read_options(cls: type[T], options: Mapping[str, Any]) -> T:
     """
     known: dict[str, Any] = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     values = {}
+    check_names(options, known)
     for name, value in options.items():
-        if name not in known:
-            raise unknown_key(f"config recipe.{name}", name, known)
         values[name] = _value(known[name], value)
     for name, spec in known.items():
         if name not in values and spec.default is MISSING and spec.default_factory is MISSING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,14 @@ def _scalar(dtype: np.dtype, raw: Any) -> Any:
     return np.frombuffer(raw.encode("latin1") if isinstance(raw, str) else raw, dtype, count=1)[0]
 
 
+ARRAYS: dict[tuple[str, str], Any] = {
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+}
+"""What a pickle of NumPy arrays and numbers calls for, and what answers."""
 _NAME = "a class that is named but never called"
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NAME,
@@ -128,11 +137,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): dict,
     ("copy_reg", "_reconstructor"): _remake,
     ("copyreg", "_reconstructor"): _remake,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+    **ARRAYS,
     **{(f"scipy.sparse.{module}", "csc_matrix"): _Sparse for module in ("csc", "_csc")},
     **{(f"scipy.sparse.{module}", "csr_matrix"): _SparseRows for module in ("csr", "_csr")},
     ("chumpy.ch", "Ch"): _Chumpy,
@@ -141,20 +146,29 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Restricted(pickle.Unpickler):
-    def __init__(self, stream: io.BytesIO, where: str, name: str):
+class RestrictedUnpickler(pickle.Unpickler):
+    """Reads the pickle in `stream`, which may call for what stands in `allowed` and for nothing else.
+
+    Otherwise an EMO2Error names the input `where`, what was `expected`, the file's `name`, and the `remedy`.
+    """
+
+    def __init__(
+        self, stream: io.BytesIO, where: str, name: str, allowed: Mapping[tuple[str, str], Any], expected: str,
+        remedy: str,
+    ):  # fmt: skip
         super().__init__(stream, encoding="latin1")
-        self.where, self.name = where, name
+        self.where, self.name, self.allowed, self.expected, self.remedy = where, name, allowed, expected, remedy
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ALLOWED[module, name]
+            return self.allowed[module, name]
         except KeyError:
-            raise EMO2Error(
-                self.where, "a MANO file, whose pickle names only NumPy, SciPy and chumpy arrays",
-                f"{self.name}, which calls for {module}.{name}; nothing of it was run",
-                "Do not use this file; get MANO from https://mano.is.tue.mpg.de.",
-            ) from None  # fmt: skip
+            given = f"{self.name}, which calls for {module}.{name}; nothing of it was run"
+            raise EMO2Error(self.where, self.expected, given, self.remedy_for(module)) from None
+
+    def remedy_for(self, module: str) -> str:
+        """What to do about a file that calls for something of `module`."""
+        return self.remedy
 
     def persistent_load(self, pid: Any) -> Any:
         raise pickle.UnpicklingError("a reference to something outside the file")
@@ -166,7 +180,11 @@ def read_pickle(path: Path, where: str = "hands") -> dict[str, Any]:
     `where` names the input in errors.
     """
     try:
-        content = _Restricted(io.BytesIO(path.read_bytes()), where, path.name).load()
+        content = RestrictedUnpickler(
+            io.BytesIO(path.read_bytes()), where, path.name, _ALLOWED,
+            "a MANO file, whose pickle names only NumPy, SciPy and chumpy arrays",
+            "Do not use this file; get MANO from https://mano.is.tue.mpg.de.",
+        ).load()  # fmt: skip
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__} where a dictionary should be")
         return {str(_text(key)): _plain(value) for key, value in content.items()}
