@@ -31,7 +31,7 @@ from .sound import Sound
 log = logging.getLogger("emo2")
 FORMAT = 1
 SUFFIX = ".emo2job"
-BLOCK = 1 << 24
+BLOCK = 1 << 20
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ def sound_of(audio: Mapping[str, Any], where: str = "audio") -> Sound:
         raise EMO2Error(where, "a sound that is not empty", "0 samples", "Load another file.")
     if rate < 1:
         raise EMO2Error(where, "a sample rate above 0", rate, "Load another file.")
-    for part in waveform[0].split(1 << 22, dim=-1):
+    for part in waveform[0].split(1 << 18, dim=-1):
         if not torch.isfinite(part).all():
             raise EMO2Error(where, "finite samples", "NaN or infinity", "Repair or load another file.")
     channels = waveform.shape[1] if waveform.shape[1] in LAYOUTS else 1
