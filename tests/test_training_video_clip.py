@@ -54,7 +54,7 @@ def test_the_reference_network_is_frozen_and_the_rest_learns(files):
     batch = batch_of(made.dataset(), 0, 1)
     assert batch["has_motion_frames"].all() and batch["has_audio"].all()
     changed, kept = moved(module, batch)
-    assert parts(kept) == {"reference_net"}
+    assert parts(kept) == {"reference_net", "reference_input"}
     assert parts(changed) == {"backbone", "guider", "confidence_embedding", "audio_projection"}
 
 

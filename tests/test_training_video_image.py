@@ -11,7 +11,7 @@ from emo2.models.video.conditions import Conditions
 from emo2.training.puppets.cache import latents_path
 from emo2.training.video_data import spread_levels
 from emo2.training.video_image import VideoImageRecipe
-from emo2.training.video_lesson import level_weights
+from emo2.training.video_lesson import VideoLesson, level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
 from video_run_cases import one_thread  # noqa: F401
 
@@ -184,6 +184,23 @@ def test_puppets_without_latents_are_refused(tmp_path):
     latents_path(next(folder.glob("0*.npz"))).unlink()
     with pytest.raises(EMO2Error, match="latents"):
         recipe(folder).dataset()
+
+
+def test_it_can_begin_with_another_networks_weights(folder, tmp_path):
+    """All of them; what is new in this network begins as new, and what does not fit is named."""
+    bare = recipe(folder, network={**NETWORK, "reference_input": False})
+    first = fill(lesson(bare)).video
+    [path] = bare.export(VideoLesson(first, True), tmp_path, {})
+    video = lesson(recipe(folder, begin=str(path))).video
+    for name, value in video.state_dict().items():
+        if name.startswith("reference_input."):
+            assert not value.any()
+        else:
+            assert torch.equal(value, first.state_dict()[name].half().float()), name
+    with pytest.raises(EMO2Error, match=r"recipe\.begin"):
+        lesson(recipe(folder, network={**NETWORK, "widths": [16, 16]}, begin=str(path)))
+    with pytest.raises(EMO2Error, match=r"recipe\.begin"):
+        lesson(recipe(folder, begin=str(tmp_path / "none.safetensors")))
 
 
 def test_stable_diffusions_unet_begins_both_networks(folder, tmp_path):

@@ -1,5 +1,7 @@
 """Each condition of the video network matters, and only where it should. All weights are random and none is zero."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from emo2.models.errors import EMO2Error
 from emo2.models.types import AudioFeatures
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.model import VideoModel
+from emo2.models.video.reference import INPUT
 from emo2.models.video.temporal import PositionTable
 
 CONFIG = VideoConfig.tiny()
@@ -181,19 +184,43 @@ def test_pose_of_strength_0_is_no_pose_and_strength_is_a_factor(model):
 def test_reference_picture_matters_through_every_place(model):
     features = model.encode_reference(draw(1, *LATENTS))
     others = model.encode_reference(draw(1, *LATENTS, seed=9))
-    assert features.keys() == model.backbone.spatial().keys()
+    assert features.keys() == model.backbone.spatial().keys() | {INPUT}
     seen = predict(model, reference=features)
     assert differ(seen, predict(model)) > 1e-2
     for name in features:
         assert differ(predict(model, reference=features | {name: others[name]}), seen) > 1e-5, name
 
 
-def test_reference_enters_the_self_attention_and_nothing_else():
+def test_reference_enters_the_self_attention_and_the_first_features_alone():
     model = fill(VideoModel(CONFIG))
     for block in model.backbone.spatial().values():
         block.attn1.to_out[0].weight.zero_()
     features = model.encode_reference(draw(1, *LATENTS))
+    first = features.pop(INPUT)
     assert torch.equal(predict(model, reference=features), predict(model))
+    assert differ(predict(model, reference=features | {INPUT: first}), predict(model)) > 1e-2
+
+
+def test_the_references_latents_stand_at_their_own_places_in_every_frame(model):
+    """What the first features get is the convolution of the latents times the strength, the same in all frames."""
+    entered = []
+    handle = model.backbone.down_blocks[0].resnets[0].register_forward_pre_hook(lambda _, args: entered.append(args[0]))
+    latents = draw(1, *LATENTS)
+    features = model.encode_reference(latents)
+    for strength in (0.0, 0.6):
+        predict(model, reference=features, reference_strength=strength)
+    handle.remove()
+    wanted = 0.6 * model.reference_input(latents).expand(FRAMES, -1, -1, -1)
+    torch.testing.assert_close(entered[1] - entered[0], wanted, atol=1e-5, rtol=0)
+
+
+def test_without_reference_input_there_is_attention_alone():
+    bare = fill(VideoModel(dataclasses.replace(CONFIG, reference_input=False)))
+    assert bare.encode_reference(draw(1, *LATENTS)).keys() == bare.backbone.spatial().keys()
+    assert not any(name.startswith("reference_input") for name in bare.state_dict())
+    torch.manual_seed(0)
+    fresh = VideoModel(CONFIG)
+    assert not any(parameter.any() for parameter in fresh.reference_input.parameters())
 
 
 def test_reference_strength_goes_from_nothing_to_the_plain_union(model):
@@ -209,7 +236,8 @@ def test_reference_strength_goes_from_nothing_to_the_plain_union(model):
 
 def test_reference_strength_2_counts_every_reference_token_twice(model):
     features = model.encode_reference(draw(1, *LATENTS))
-    twice = {name: torch.cat([tensor, tensor], dim=1) for name, tensor in features.items()}
+    twice = {name: torch.cat([tensor, tensor], dim=1) for name, tensor in features.items() if name != INPUT}
+    twice[INPUT] = 2 * features[INPUT]
     doubled = predict(model, reference=features, reference_strength=2.0)
     torch.testing.assert_close(doubled, predict(model, reference=twice), atol=1e-5, rtol=0)
 

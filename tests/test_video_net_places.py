@@ -38,6 +38,7 @@ def test_features_are_what_the_backbone_has_at_those_places(twins):
         handle.remove()
     motion = twins.encode_motion_frames(latents)
     reference = twins.encode_reference(latents[0].transpose(0, 1))
+    assert torch.equal(reference.pop("conv_in"), twins.reference_input(latents[0].transpose(0, 1)))
     assert list(motion) == list(entered) and list(reference) == list(normed)
     for name, tensor in motion.items():
         torch.testing.assert_close(tensor[0], entered[name], atol=1e-5, rtol=0, msg=name)

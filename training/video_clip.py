@@ -169,7 +169,7 @@ class VideoClipRecipe(Recipe):
 
 def part_of(name: str) -> str:
     """Which of PARTS a parameter of a VideoModel belongs to, or "reference"."""
-    if name.startswith("reference_net."):
+    if name.startswith(("reference_net.", "reference_input.")):
         return "reference"
     if is_temporal(name):
         return "temporal"

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.format import load_strictly, read_header, read_tensors, save_checkpoint
 from ..models.errors import EMO2Error
 from ..models.video.config import VideoConfig
 from ..models.video.model import VideoModel
@@ -30,7 +30,8 @@ from .video_preview import Preview
 class VideoImageOptions:
     """data: folder of painted puppets with latents. vae: their autoencoder, for sample pictures. held_out: puppets for
     the sample pictures (without: training ones). profile: "tiny" or "paper"; network: fields of VideoConfig that differ
-    from it. stable_diffusion: Stable Diffusion 1.5's UNet (diffusers' .safetensors) to begin with.
+    from it. begin: a video checkpoint to begin with; what it lacks of this network begins as new. stable_diffusion:
+    Stable Diffusion 1.5's UNet (diffusers' .safetensors) to begin with instead.
 
     targets: pictures a reference. other_reference: how often another frame is the reference instead of the record's own
     reference picture. drops: as `video_data.Drops`; emphasis: as `video_data.Emphasis`. confidence_noise: deviation.
@@ -43,6 +44,7 @@ class VideoImageOptions:
     held_out: str | None = None
     profile: str = "tiny"
     network: Mapping[str, Any] = field(default_factory=dict)
+    begin: str | None = None
     stable_diffusion: str | None = None
     targets: int = 4
     other_reference: float = 0.4
@@ -58,7 +60,7 @@ class VideoImageRecipe(Recipe):
     """Recipe `video-image`; a sample is one reference with its `targets`. Options as VideoImageOptions says."""
 
     name = "video-image"
-    harmless = frozenset({"data", "vae", "held_out", "previews", "preview_steps", "stable_diffusion"})
+    harmless = frozenset({"data", "vae", "held_out", "previews", "preview_steps", "begin", "stable_diffusion"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -77,6 +79,13 @@ class VideoImageRecipe(Recipe):
             from .stable_diffusion import begin_with
 
             begin_with(video, Path(self.own.stable_diffusion))
+        if self.own.begin:
+            read_header(self.own.begin, "video", "config recipe.begin")
+            # As far as it goes: an option of the network that is switched on now has no weights there.
+            fresh = {name: value for name, value in video.state_dict().items() if name.startswith("reference_input.")}
+            tensors = fresh | read_tensors(Path(self.own.begin), "config recipe.begin")
+            load_strictly(video, tensors, Path(self.own.begin).name, "config recipe.begin")
+            video.float()
         video.requires_grad_(False)
         for _, parameter in image_parameters(video):
             parameter.requires_grad_(True)

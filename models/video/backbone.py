@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .attention import AudioAttention, ReferenceAttention
 from .condition_batch import ConditionBatch
 from .config import VideoConfig
-from .reference import layers, place_of, upsample_size
+from .reference import INPUT, layers, place_of, upsample_size
 from .temporal import TemporalModule
 
 
@@ -56,7 +56,7 @@ class Backbone(UNetMotionModel):
             emb = emb.repeat_interleave(frames, dim=0)
 
         x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
-        x = _add_pose(x, conditions)
+        x = _add_pose(_add_reference(x, conditions), conditions)
         skips = [x]
         block: Any
         for block in self.down_blocks:
@@ -107,11 +107,26 @@ def _whole_layer(x, emb, resnet, attention, motion_module, conditions):
 def _add_pose(x: torch.Tensor, conditions: ConditionBatch) -> torch.Tensor:
     """First features (rows F, C0, h, w) plus those of the pose (R, C0, F, h, w), in the rows that have one."""
     pose = conditions.pose
-    if pose is None:
+    return x if pose is None else _add(x, pose.transpose(1, 2), "pose", conditions)
+
+
+def _add_reference(x: torch.Tensor, conditions: ConditionBatch) -> torch.Tensor:
+    """First features plus those of the reference's latents (R, C0, h, w), where the network has them."""
+    strength, known = conditions.reference_strength, conditions.reference
+    if known is None or INPUT not in known or strength == 0:
         return x
+    first = known[INPUT]
+    assert isinstance(first, torch.Tensor)
+    return _add(x, (first if strength == 1 else first * strength)[:, None], "reference", conditions)
+
+
+def _add(x: torch.Tensor, values: torch.Tensor, name: str, conditions: ConditionBatch) -> torch.Tensor:
+    """x (rows F, C0, h, w) plus `values` (R, F or 1, C0, h, w) in the rows that have the condition `name`."""
     frames = x.shape[0] // conditions.rows
     parts = []
-    for run in conditions.runs("pose"):
+    for run in conditions.runs(name):
         part = x[run.start * frames : run.stop * frames]
-        parts.append(part if run.first is None else part + run.take(pose).transpose(1, 2).flatten(0, 1).to(x.dtype))
+        if run.first is not None:
+            part = part + run.take(values).expand(-1, frames, -1, -1, -1).flatten(0, 1).to(x.dtype)
+        parts.append(part)
     return torch.cat(parts) if len(parts) > 1 else parts[0]

@@ -55,7 +55,7 @@ class ConditionBatch:
     """All conditions of one call of the backbone on `rows` noisy clips. None: no row has the condition.
 
     reference: name of a spatial attention -> the reference network's tensor (R, tokens, C), or its keys and values,
-      each (R, heads, tokens, channels of a head).
+      each (R, heads, tokens, channels of a head). "conv_in" -> (R, C0, h, w), added to the first features.
     motion_frames: name of a temporal module -> the reference network's tensor (R, M, C, h, w), or keys and values of
       each of its attentions, each (R, h w, heads, M, channels of a head).
     audio: AudioTokens. pose: (R, C0, F, h, w), added to the first features; its strength is in it already.

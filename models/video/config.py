@@ -24,7 +24,8 @@ class VideoConfig:
       network's latents are the VAE's times this.
     Networks
       widths: channels of each level. attention_levels: which levels have spatial attention. layers_per_block, heads,
-      norm_groups: as in diffusers' UNets.
+      norm_groups: as in diffusers' UNets. reference_input: whether the reference's latents also reach the backbone's
+      first features, at their own places: a small network keeps a still background better than attention alone lets it.
     Temporal modules
       temporal_norm: "frame" normalises every frame for itself (AnimateDiff's and EchoMimicV2's own code), "clip" all
       frames together (diffusers' modules). temporal_heads, temporal_attentions: self-attentions in a row.
@@ -58,6 +59,7 @@ class VideoConfig:
     layers_per_block: int = 2
     heads: int = 8
     norm_groups: int = 32
+    reference_input: bool = False
     temporal_norm: str = "frame"
     temporal_heads: int = 8
     temporal_attentions: int = 2
@@ -151,7 +153,7 @@ class VideoConfig:
         """The shipped size: 128 x 96 cartoons on a CPU, the same classes with attention at every level."""
         return cls(
             size=(128, 96), latent_channels=12, latent_scale=1.0, widths=(64, 96, 128),
-            attention_levels=(True, True, True), layers_per_block=1, heads=2, temporal_heads=2,
+            attention_levels=(True, True, True), layers_per_block=1, heads=2, temporal_heads=2, reference_input=True,
             audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 64), keypoint_median=5,
             prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",
         )  # fmt: skip

@@ -18,7 +18,7 @@ from .backbone import Backbone
 from .condition_batch import AudioTokens, ConditionBatch, KeysValues, MotionPlaces, Places
 from .config import VideoConfig
 from .guider import ConfidenceEmbedding, MapGuider
-from .reference import ReferenceNetwork
+from .reference import INPUT, ReferenceInput, ReferenceNetwork
 
 
 class VideoModel(nn.Module):
@@ -33,14 +33,21 @@ class VideoModel(nn.Module):
         self.config = config
         self.reference_net = ReferenceNetwork(config)
         self.backbone = Backbone(config)
+        self.reference_input = ReferenceInput(config) if config.reference_input else None
         self.guider = MapGuider(config)
         self.confidence_embedding = ConfidenceEmbedding(config) if config.hand_confidence else None
         self.audio_projection = audio_projection(config)
 
     def encode_reference(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Reference latents (R, C, h, w), scaled -> features of every spatial attention: name, (R, tokens, width)."""
+        """Reference latents (R, C, h, w), scaled -> features of every spatial attention: name, (R, tokens, width).
+
+        With the config's `reference_input` also "conv_in", (R, C0, h, w), for the backbone's first features.
+        """
         _expect("reference", latents, (None, self.config.latent_channels, None, None))
-        return self.reference_net(latents)[0]
+        features = self.reference_net(latents)[0]
+        if self.reference_input is not None:
+            features[INPUT] = self.reference_input(latents)
+        return features
 
     def encode_motion_frames(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
         """The last M frames before the clip, latents (R, C, M, h, w), scaled -> what would enter each temporal module.
@@ -104,7 +111,8 @@ class VideoModel(nn.Module):
         """
         spatial = self.backbone.spatial()
         if reference is not None:
-            reference = {name: keys_values(block.attn1, reference[name]) for name, block in spatial.items()}
+            first = {INPUT: reference[INPUT]} if INPUT in reference else {}
+            reference = {name: keys_values(block.attn1, reference[name]) for name, block in spatial.items()} | first
         if motion_frames is not None:
             temporal = self.backbone.temporal()
             motion_frames = {name: module.keys_values(motion_frames[name]) for name, module in temporal.items()}

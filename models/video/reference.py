@@ -16,6 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from .attention import TappedAttention
 from .config import VideoConfig
 
+INPUT = "conv_in"
+"""Name, among the places of the reference's features, of what is added to the backbone's first features."""
+
 
 class ReferenceNetwork(UNet2DConditionModel):
     """diffusers' UNet without cross-attention and without its output layers, which nothing would read.
@@ -85,6 +88,15 @@ class ReferenceNetwork(UNet2DConditionModel):
             x, found = _resnet_and_attention(x, emb, resnet, attention)
         bank.update(found)
         return x
+
+
+class ReferenceInput(nn.Conv2d):
+    """(R, C, h, w) reference latents -> (R, C0, h, w), for the backbone's first features; zero at first."""
+
+    def __init__(self, config: VideoConfig):
+        super().__init__(config.latent_channels, config.widths[0], 3, padding=1)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
 
 def _resnet_and_attention(x, emb, resnet, attention):
