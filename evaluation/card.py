@@ -86,7 +86,8 @@ def files(headers: list[Header]) -> str:
         total += size
         count = "none: untrained" if header.untrained is not None else f"{parameters(header):,}"
         notes = header.notes
-        told = [notes.get(key, "").replace("|", "/").replace("\n", " ") for key in ("data", "seed", "steps")]
+        told = [notes.get("data", ""), notes.get("seed", ""), steps(notes)]
+        told = [text.replace("|", "/").replace("\n", " ") for text in told]
         cells = [f"`{header.name}`", KINDS[header.kind], count, f"{size / 1e6:.2f} MB", *told]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
@@ -94,6 +95,12 @@ def files(headers: list[Header]) -> str:
         f"{total / 1e6:.1f} MB in all. Every file holds its config, data, seed, steps and figures as metadata.",
     ]
     return "\n".join(lines)
+
+
+def steps(notes: Mapping[str, str]) -> str:
+    """The steps of a training after those of the trainings that it began with: "4000 image + 5000 clip"."""
+    own = " ".join(filter(None, (notes.get("steps"), notes.get("stage"))))
+    return " + ".join(filter(None, (notes.get("steps_before"), own)))
 
 
 def parameters(header: Header) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from emo2.evaluation.card import steps
 from emo2.models.audio import encode, load_encoder
 from emo2.models.audio import write_tiny as write_encoder
 from emo2.models.checkpoints.format import load_checkpoint, save_checkpoint
@@ -26,7 +27,7 @@ def files(tmp_path_factory):
     data = paint(folder / "puppets")
     image = VideoImageRecipe({"data": str(data), "network": NETWORK}, 0)
     lesson = fill(image.build())
-    [checkpoint] = image.export(lesson, folder, {})
+    [checkpoint] = image.export(lesson, folder, {"steps": "4"})
     encoder = write_encoder(folder / "audio.safetensors")
     sizes = {**pose_discriminator.TINY, "latent_channels": 4, "width": 8, "blocks": 1}
     tensors = fill(pose_discriminator.build(sizes)).state_dict()
@@ -201,6 +202,7 @@ def test_the_export_is_what_nodes_load(files, tmp_path):
     [path] = made.export(lesson(made), tmp_path, {"steps": "9"})
     loaded, header = load_checkpoint(path, "video", network.build)
     assert header.notes["stage"] == "clip" and loaded.config == made.config
+    assert header.notes["steps_before"] == "4 image" and steps(header.notes) == "4 image + 9 clip"
 
 
 def test_levels_are_spread_over_any_few_samples():

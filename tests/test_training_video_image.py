@@ -10,7 +10,7 @@ from emo2.models.video import model as network
 from emo2.models.video.conditions import Conditions
 from emo2.training.puppets.cache import latents_path
 from emo2.training.video_data import spread_levels
-from emo2.training.video_image import VideoImageRecipe
+from emo2.training.video_image import VideoImageRecipe, steps_before
 from emo2.training.video_lesson import VideoLesson, level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
 from video_run_cases import one_thread  # noqa: F401
@@ -190,13 +190,18 @@ def test_it_can_begin_with_another_networks_weights(folder, tmp_path):
     """All of them; what is new in this network begins as new, and what does not fit is named."""
     bare = recipe(folder, network={**NETWORK, "reference_input": False})
     first = fill(lesson(bare)).video
-    [path] = bare.export(VideoLesson(first, True), tmp_path, {})
+    [path] = bare.export(VideoLesson(first, True), tmp_path, {"steps": "5"})
     video = lesson(recipe(folder, begin=str(path))).video
     for name, value in video.state_dict().items():
         if name.startswith("reference_input."):
             assert not value.any()
         else:
             assert torch.equal(value, first.state_dict()[name].half().float()), name
+    made = recipe(folder, begin=str(path))
+    [second] = made.export(lesson(made), tmp_path / "second", {"steps": "7"})
+    assert read_header(second).notes["steps_before"] == "5 image" and steps_before(second)["steps_before"] == (
+        "5 image + 7 image"
+    )
     with pytest.raises(EMO2Error, match=r"recipe\.begin"):
         lesson(recipe(folder, network={**NETWORK, "widths": [16, 16]}, begin=str(path)))
     with pytest.raises(EMO2Error, match=r"recipe\.begin"):

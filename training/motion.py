@@ -97,7 +97,9 @@ class MotionRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         assert isinstance(module, MotionLesson)
         motion = module.motion
-        tensors = motion.state_dict()
+        # Half precision but for the statistics of the data, in whose units a motion is told.
+        parameters = {name for name, _ in motion.named_parameters()}
+        tensors = {name: v.half() if name in parameters else v for name, v in motion.state_dict().items()}
         notes = dict(notes) | {"profile": self.label}
         what = {"description": "Hand motion from a voice, trained with `emo2 train motion`."}
         written = [

@@ -104,13 +104,24 @@ class VideoImageRecipe(Recipe):
         return Preview(puppets, own.vae, own.previews, own.preview_steps).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        return [export_video(video_of(module), folder, {**notes, "stage": "image"})]
+        before = steps_before(self.own.begin) if self.own.begin else {}
+        return [export_video(video_of(module), folder, {**notes, **before, "stage": "image"})]
 
 
 def video_of(lesson: nn.Module) -> VideoModel:
     """The network inside a VideoLesson."""
     assert isinstance(lesson, VideoLesson)
     return lesson.video
+
+
+def steps_before(path: str | Path) -> dict[str, str]:
+    """The note `steps_before` of a training that begins with the checkpoint at `path`: what was trained for it.
+
+    Such as "4000 image"; each training that the checkpoint itself began with comes before its own.
+    """
+    notes = read_header(path, "video").notes
+    told = [notes.get("steps_before", ""), f"{notes.get('steps', '?')} {notes.get('stage', 'unknown')}"]
+    return {"steps_before": " + ".join(filter(None, told))}
 
 
 def network_config(profile: str, changes: Mapping[str, Any]) -> VideoConfig:
