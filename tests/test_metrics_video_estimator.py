@@ -1,5 +1,7 @@
 """The puppet estimator: what it is taught, that it can learn it, and how it is read."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from emo2.training import puppet_samples
 from emo2.training.puppet_estimator import PuppetEstimatorRecipe, order, targets
 from metrics_video_cases import noise, puppet
 
+VAE = Path(__file__).parents[1] / "weights" / "emo2_vae_tiny.safetensors"
 SMALL = {"widths": [16, 16, 16, 16], "groups": 4, "size": [128, 96]}
 
 
@@ -136,3 +139,18 @@ def test_it_is_saved_found_and_used_at_another_size(recipe, tmp_path):
 def test_wrong_options_are_refused_before_any_work(options):
     with pytest.raises(EMO2Error):
         PuppetEstimatorRecipe(options, 0)
+
+
+def test_a_share_of_the_samples_goes_through_the_autoencoder(recipe):
+    """The shipped one: what comes back is the picture a little blurred, and everything else stays the sample's own."""
+    plain = recipe.dataset()
+    options = {"pool": 8, "free": 1.0, "clean": 1.0, "network": SMALL, "vae": str(VAE)}
+    through = PuppetEstimatorRecipe({**options, "vae_share": 1.0}, seed=3).dataset()
+    seldom = PuppetEstimatorRecipe({**options, "vae_share": 0.0}, seed=3).dataset()
+    for index in range(2):
+        first, second = plain[index], through[index]
+        change = (first["picture"] - second["picture"]).square().mean().sqrt()
+        assert 0.005 < change < 0.08
+        for name in ("points", "there", "mouth"):
+            assert torch.equal(first[name], second[name])
+        assert torch.equal(seldom[index]["picture"], first["picture"])
