@@ -18,7 +18,7 @@ from .backbone import Backbone
 from .condition_batch import AudioTokens, ConditionBatch, KeysValues, MotionPlaces, Places
 from .config import VideoConfig
 from .guider import ConfidenceEmbedding, MapGuider
-from .reference import INPUT, ReferenceInput, ReferenceNetwork
+from .reference import INPUT, ReferenceNetwork, reference_input
 
 
 class VideoModel(nn.Module):
@@ -33,7 +33,7 @@ class VideoModel(nn.Module):
         self.config = config
         self.reference_net = ReferenceNetwork(config)
         self.backbone = Backbone(config)
-        self.reference_input = ReferenceInput(config) if config.reference_input else None
+        self.reference_input = reference_input(config) if config.reference_input else None
         self.guider = MapGuider(config)
         self.confidence_embedding = ConfidenceEmbedding(config) if config.hand_confidence else None
         self.audio_projection = audio_projection(config)

@@ -90,13 +90,12 @@ class ReferenceNetwork(UNet2DConditionModel):
         return x
 
 
-class ReferenceInput(nn.Conv2d):
+def reference_input(config: VideoConfig) -> nn.Conv2d:
     """(R, C, h, w) reference latents -> (R, C0, h, w), for the backbone's first features; zero at first."""
-
-    def __init__(self, config: VideoConfig):
-        super().__init__(config.latent_channels, config.widths[0], 3, padding=1)
-        nn.init.zeros_(self.weight)
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+    layer = nn.Conv2d(config.latent_channels, config.widths[0], 3, padding=1)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def _resnet_and_attention(x, emb, resnet, attention):
