@@ -85,7 +85,6 @@ class VideoImageRecipe(Recipe):
             fresh = {name: value for name, value in video.state_dict().items() if name.startswith("reference_input.")}
             tensors = fresh | read_tensors(Path(self.own.begin), "config recipe.begin")
             load_strictly(video, tensors, Path(self.own.begin).name, "config recipe.begin")
-            video.float()
         video.requires_grad_(False)
         for _, parameter in image_parameters(video):
             parameter.requires_grad_(True)
