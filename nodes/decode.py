@@ -13,6 +13,7 @@ from ..models.video.clips import plan_clips
 from ..models.video.decode import decode_video
 from ..models.video.mp4 import CRF
 from ..models.video.sound import sound_of
+from ..models.video.still import Still
 from ..models.video.stream import stream_video
 from . import host
 from .loading import check_model, load_model
@@ -30,6 +31,10 @@ from .rendering import (
 from .saving import check_prefix, place
 
 CHUNK = {"default": 8, "min": 1, "max": 256}
+KEEP_STILL = ("FLOAT", {
+    "default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05,
+    "tooltip": "How much of the reference picture's own detail stays where nothing moves: walls and clothes keep what "
+               "the VAE would blur. 0 shows the network's work alone."})  # fmt: skip
 
 
 @node("EMO2LoadVAE", "EMO2 Load VAE", "EMO2/video")
@@ -133,14 +138,22 @@ class DecodeVideo:
                 "vae": ("VAE", {"tooltip": "The VAE that belongs to the model which made the latents."}),
                 "latent": ("LATENT", {"tooltip": "From EMO2 Sample Video."}),
                 "chunk": ("INT", {**CHUNK, "tooltip": "Frames decoded together. Fewer need less memory."}),
-            }
-        }
+            },
+            "optional": {
+                "reference": ("EMO2_REFERENCE", {
+                    "tooltip": "The person, from EMO2 Encode Reference: what stands still keeps this picture's detail."}),
+                "keep_still": KEEP_STILL,
+            },
+        }  # fmt: skip
 
-    def decode(self, vae: Any, latent: dict[str, Any], chunk: int) -> tuple[torch.Tensor]:
+    def decode(
+        self, vae: Any, latent: dict[str, Any], chunk: int, reference: Reference | None = None, keep_still: float = 1.0
+    ) -> tuple[torch.Tensor]:
         samples = samples_of(latent, "latent")
+        still = None if reference is None else Still.of(vae, reference, keep_still)
         progress = host.Progress(-(-len(samples) // max(1, chunk)), f"decoding, {len(samples)} frames")
         try:
-            return (decode_video(vae, samples, chunk, check=progress.tick),)
+            return (decode_video(vae, samples, chunk, progress.tick, still.kept if still else None),)
         finally:
             progress.close()
 
@@ -183,6 +196,7 @@ class StreamVideo:
                     "tooltip": "The voice, from EMO2 Encode Audio: what mouth and face follow. Sets the length."}),
                 "audio": ("AUDIO", {"tooltip": "The sound track, as it was loaded. Without it the video is silent."}),
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
+                "keep_still": KEEP_STILL,
             },
         }  # fmt: skip
 
@@ -211,6 +225,7 @@ class StreamVideo:
         audio_features: AudioFeatures | None = None,
         audio: dict[str, Any] | None = None,
         hands: Any = None,
+        keep_still: float = 1.0,
     ) -> dict[str, Any]:
         settings = settings_of(
             quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, reference_strength=reference_strength,
@@ -242,6 +257,7 @@ class StreamVideo:
                 count=count,
                 sound=sound,
                 crf=crf,
+                keep_still=keep_still,
                 compute=compute_for(model),
                 on_step=on_step,
             )

@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which held-out puppets")
     parser.add_argument("--speech", metavar="DIR", help="recordings of real voices (wav, flac, ogg, mp3)")
     parser.add_argument("--ablations", metavar="DIR", help="where `emo2 train-tiny --ablations` has its runs")
-    parser.add_argument("--steps", metavar="N", type=int, default=12, help="denoising steps of the video (%(default)s)")
+    parser.add_argument("--steps", metavar="N", type=int, default=8, help="denoising steps of the video (%(default)s)")
     parser.add_argument("--cfg", metavar="X", type=float, default=1.5, help="guidance of the video (%(default)s)")
     parser.add_argument("--motion-cfg", metavar="X", type=float, default=1.5, help="guidance of stage 1 (%(default)s)")
     parser.add_argument("--scheduler", metavar="NAME", default="ddim", help="of the video (%(default)s)")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from emo2.evaluation.card import steps
 from emo2.evaluation.video.puppet_seen import FILE, find_estimator, puppet_hand_points, see
-from emo2.models.checkpoints.format import save_checkpoint
+from emo2.models.checkpoints.format import read_header, save_checkpoint
 from emo2.models.errors import EMO2Error
 from emo2.models.pose import puppet_estimator as network
 from emo2.training import puppet_samples
@@ -133,6 +134,21 @@ def test_it_is_saved_found_and_used_at_another_size(recipe, tmp_path):
     save_checkpoint(path, "vae", {}, {})
     with pytest.raises(EMO2Error):
         find_estimator([tmp_path])
+
+
+def test_it_can_begin_with_what_was_learned_before(recipe, tmp_path):
+    torch.manual_seed(0)
+    first = recipe.build()
+    (path,) = recipe.export(first, tmp_path, {"steps": "5"})
+    begun = PuppetEstimatorRecipe({**recipe.options, "begin": str(path)}, seed=4)
+    second = begun.build()
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, first.state_dict()[name].half().float()), name
+    (path,) = begun.export(second, tmp_path / "more", {"steps": "7"})
+    assert read_header(path).notes["steps_before"] == "5" and steps(read_header(path).notes) == "5 + 7"
+    save_checkpoint(tmp_path / "vae.safetensors", "vae", {}, {})
+    with pytest.raises(EMO2Error, match=r"recipe\.begin: expected a puppet estimator"):
+        PuppetEstimatorRecipe({**recipe.options, "begin": str(tmp_path / "vae.safetensors")}, seed=4).build()
 
 
 @pytest.mark.parametrize("options", [{"pol": 3}, {"vae": "nowhere.safetensors"}, {"pool": "many"}])

@@ -97,6 +97,15 @@ def test_bf16_is_another_training(tmp_path):
     assert full != half and full == pytest.approx(half, rel=0.05)
 
 
+@pytest.mark.parametrize("native, same_as", [(True, "bf16"), (False, "no")])
+def test_auto_is_bf16_only_where_the_device_computes_in_it(tmp_path, monkeypatch, native, same_as):
+    monkeypatch.setattr("emo2.training.machine.computes_in_bf16", lambda device: native)
+    for precision in ("auto", same_as):
+        go(tmp_path / precision, steps=3, precision=precision)
+    auto, plain = (read_metrics(tmp_path / name)[-1]["loss"] for name in ("auto", same_as))
+    assert auto == plain
+
+
 def test_the_learning_rate_rises_and_falls(tmp_path):
     go(tmp_path, steps=20, optimizer={"lr": 1e-2, "warmup": 4, "schedule": "cosine"})
     rates = [line["lr"] for line in read_metrics(tmp_path)]

@@ -53,7 +53,7 @@ def test_yaml_means_what_it_looks_like(text, value):
     ("steps: true", "a whole number"),
     ("steps: .nan", "a whole number"),
     ("ema: 1", "config ema"),
-    ("precision: fp8", "no, bf16, fp16"),
+    ("precision: fp8", "no, bf16, fp16, auto"),
     ("gradient_checkpointing: 1", "true or false"),
     ("recipe: 3", "config recipe"),
     ("profile: tiny", "config profile"),

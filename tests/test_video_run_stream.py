@@ -138,7 +138,7 @@ def test_the_fingerprint_sees_every_input():
     from emo2.models.video.stream import job_fingerprint
 
     sound = sound_of(cases.track(0.24))
-    base = (vae, known, SETTINGS, "model", 0, 6, sound, 17)
+    base = (vae, known, SETTINGS, "model", 0, 6, sound, 17, 0.0)
     louder = replace(sound, waveform=sound.waveform * 0.5)
 
     class OtherVAE(cases.LinearVAE):
@@ -157,7 +157,8 @@ def test_the_fingerprint_sees_every_input():
         variants.append((vae, changed, *base[2:]))
     variants += [(*base[:2], replace(SETTINGS, seed=4), *base[3:]), (*base[:2], replace(SETTINGS, cfg=1.6), *base[3:])]
     variants += [(*base[:3], "other", *base[4:]), (*base[:4], 1, *base[5:]), (*base[:5], 5, *base[6:])]
-    variants += [(*base[:6], louder, 17), (*base[:6], None, 17), (*base[:7], 18)]
+    variants += [(*base[:6], louder, 17, 0.0), (*base[:6], None, 17, 0.0), (*base[:7], 18, 0.0)]
+    variants += [(*base[:8], 1.0)]
     found = [job_fingerprint(*variant) for variant in variants]
     assert len(set(found)) == len(found) and job_fingerprint(*base) == found[0]
 

@@ -18,6 +18,7 @@ from ..models.checkpoints.format import load_checkpoint, save_checkpoint
 from ..models.errors import EMO2Error
 from ..models.pose.puppet_estimator import MOUTH, STRIDE, TINY, PuppetEstimator, build
 from ..models.video import vae
+from .beginnings import begin_with, steps_before
 from .options import read_options
 from .puppet_samples import Places, damaged, mirrored, picture
 from .recipe import Recipe, sample_rng
@@ -28,7 +29,7 @@ class EstimatorOptions:
     """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each) and
     are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with hands
     anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share` of the
-    samples makes. network: its config, as `puppet_estimator.TINY`."""
+    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint of that network to begin with."""
 
     split: str = "train"
     pool: int = 16000
@@ -37,6 +38,7 @@ class EstimatorOptions:
     vae: str | None = None
     vae_share: float = 0.3
     network: Mapping[str, Any] = field(default_factory=lambda: dict(TINY))
+    begin: str | None = None
 
 
 SPREAD = 0.8
@@ -47,6 +49,7 @@ class PuppetEstimatorRecipe(Recipe):
     """`emo2 train puppet-estimator`."""
 
     name: ClassVar[str] = "puppet-estimator"
+    harmless = frozenset({"begin"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -56,7 +59,10 @@ class PuppetEstimatorRecipe(Recipe):
             raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it out.")
 
     def build(self) -> nn.Module:
-        return _Lesson(build(self.chosen.network))
+        network = build(self.chosen.network)
+        if self.chosen.begin:
+            begin_with(network, self.chosen.begin, "puppet_estimator")
+        return _Lesson(network)
 
     def dataset(self) -> Dataset[Any]:
         return PuppetPictures(self.seed, self.chosen)
@@ -64,7 +70,8 @@ class PuppetEstimatorRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         tensors = {name: value.half() for name, value in module.network.state_dict().items()}  # type: ignore[union-attr]
         path = Path(folder) / "emo2_puppet_estimator_tiny.safetensors"
-        return [save_checkpoint(path, "puppet_estimator", self.chosen.network, tensors, notes=dict(notes))]
+        before = steps_before(self.chosen.begin, "puppet_estimator") if self.chosen.begin else {}
+        return [save_checkpoint(path, "puppet_estimator", self.chosen.network, tensors, notes={**notes, **before})]
 
 
 class PuppetPictures(Dataset[Any]):

@@ -17,7 +17,7 @@ from typing import Any
 from ..models.errors import EMO2Error
 
 CONFIGS = Path(__file__).parent / "configs"
-SCHEDULES, PRECISIONS = ("constant", "cosine"), ("no", "bf16", "fp16")
+SCHEDULES, PRECISIONS = ("constant", "cosine"), ("no", "bf16", "fp16", "auto")
 POSITIVE, FROM_ZERO = (1e-30, math.inf), (0, math.inf)
 
 

@@ -47,7 +47,7 @@ VARIANTS = {
     "no-motion-frames": ("recipe.motion_frames=false",),
 }
 """The ablations: what each short clip training leaves out, from one image checkpoint."""
-VARIANT_STEPS = 300
+VARIANT_STEPS = 150
 
 
 @dataclass(frozen=True)

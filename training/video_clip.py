@@ -20,11 +20,12 @@ from ..models.errors import EMO2Error
 from ..models.video import pose_discriminator
 from ..models.video.config import VideoConfig
 from ..models.video.model import VideoModel
+from .beginnings import steps_before
 from .memory import keep_freed_memory
 from .options import read_options
 from .recipe import Recipe
 from .video_data import Clips, Drops, Emphasis, Puppets, Sounds
-from .video_image import export_video, steps_before, video_of
+from .video_image import export_video, video_of
 from .video_lesson import VideoLesson, is_audio, is_temporal, silence_audio
 from .video_preview import Preview
 
@@ -164,7 +165,7 @@ class VideoClipRecipe(Recipe):
         return Preview(puppets, own.vae, own.previews, own.preview_steps, self.encoder).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        before = steps_before(self.own.image)
+        before = steps_before(self.own.image, "video")
         return [export_video(video_of(module), folder, {**notes, **before, "stage": "clip"})]
 
 

@@ -14,15 +14,16 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..models.checkpoints.format import load_strictly, read_header, read_tensors, save_checkpoint
+from ..models.checkpoints.format import save_checkpoint
 from ..models.errors import EMO2Error
 from ..models.video.config import VideoConfig
 from ..models.video.model import VideoModel
+from .beginnings import begin_with, steps_before
 from .memory import keep_freed_memory
 from .options import read_options
 from .recipe import Recipe
 from .video_data import Drops, Emphasis, ImagePairs, Puppets
-from .video_lesson import VideoLesson, image_parameters, silence_audio
+from .video_lesson import VideoLesson, image_parameters, is_audio, is_temporal, silence_audio
 from .video_preview import Preview
 
 
@@ -30,7 +31,8 @@ from .video_preview import Preview
 class VideoImageOptions:
     """data: folder of painted puppets with latents. vae: their autoencoder, for sample pictures. held_out: puppets for
     the sample pictures (without: training ones). profile: "tiny" or "paper"; network: fields of VideoConfig that differ
-    from it. begin: a video checkpoint to begin with; what it lacks of this network begins as new. stable_diffusion:
+    from it. begin: a video checkpoint to begin with; what it lacks of this network begins as new, and so do
+    temporal modules and audio, which this stage passes over and would leave behind. stable_diffusion:
     Stable Diffusion 1.5's UNet (diffusers' .safetensors) to begin with instead.
 
     targets: pictures a reference. other_reference: how often another frame is the reference instead of the record's own
@@ -76,15 +78,11 @@ class VideoImageRecipe(Recipe):
         video = VideoModel(self.config)
         silence_audio(video)
         if self.own.stable_diffusion:
-            from .stable_diffusion import begin_with
+            from .stable_diffusion import begin_with as begin_with_sd
 
-            begin_with(video, Path(self.own.stable_diffusion))
+            begin_with_sd(video, Path(self.own.stable_diffusion))
         if self.own.begin:
-            read_header(self.own.begin, "video", "config recipe.begin")
-            # As far as it goes: an option of the network that is switched on now has no weights there.
-            fresh = {name: value for name, value in video.state_dict().items() if name.startswith("reference_input.")}
-            tensors = fresh | read_tensors(Path(self.own.begin), "config recipe.begin")
-            load_strictly(video, tensors, Path(self.own.begin).name, "config recipe.begin")
+            begin_with(video, self.own.begin, "video", fresh=("reference_input.",), anew=is_clip_part)
         video.requires_grad_(False)
         for _, parameter in image_parameters(video):
             parameter.requires_grad_(True)
@@ -103,7 +101,7 @@ class VideoImageRecipe(Recipe):
         return Preview(puppets, own.vae, own.previews, own.preview_steps).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        before = steps_before(self.own.begin) if self.own.begin else {}
+        before = steps_before(self.own.begin, "video") if self.own.begin else {}
         return [export_video(video_of(module), folder, {**notes, **before, "stage": "image"})]
 
 
@@ -113,14 +111,9 @@ def video_of(lesson: nn.Module) -> VideoModel:
     return lesson.video
 
 
-def steps_before(path: str | Path) -> dict[str, str]:
-    """The note `steps_before` of a training that begins with the checkpoint at `path`: what was trained for it.
-
-    Such as "4000 image"; each training that the checkpoint itself began with comes before its own.
-    """
-    notes = read_header(path, "video").notes
-    told = [notes.get("steps_before", ""), f"{notes.get('steps', '?')} {notes.get('stage', 'unknown')}"]
-    return {"steps_before": " + ".join(filter(None, told))}
+def is_clip_part(name: str) -> bool:
+    """Whether a parameter of a VideoModel is trained by the clip stage alone."""
+    return is_temporal(name) or is_audio(name)
 
 
 def network_config(profile: str, changes: Mapping[str, Any]) -> VideoConfig:

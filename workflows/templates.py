@@ -76,9 +76,9 @@ def talking_avatar() -> Flow:
     )
     video = flow.add(
         "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=motion["motion"],
-        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=12, cfg=1.5,
+        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=8, cfg=1.5,
     )  # fmt: skip
-    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"])
+    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
     flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])
 
     film = flow.add("CreateVideo", images=frames["images"], audio=voice["AUDIO"], fps=video["fps"])
@@ -129,7 +129,7 @@ def long_video() -> Flow:
     )
     stream = flow.add(
         "EMO2StreamVideo", model=model["model"], reference=reference["reference"], vae=vae["vae"], audio=voice["AUDIO"],
-        motion=motion["motion"], audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=12, cfg=1.5,
+        motion=motion["motion"], audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=8, cfg=1.5,
         filename_prefix="long_video",
     )  # fmt: skip
     note = "## 4. Straight into a file\nClip after clip is painted and written, so ten minutes need no more memory than ten seconds. Interrupted, or the power went? Queue it again: it goes on where it was."

@@ -50,7 +50,7 @@ class Amounts:
     long_seconds: float = 40.0
     people: int = 20
     among: int = 32
-    ablated: int = 16
+    ablated: int = 8
 
     @classmethod
     def quick(cls) -> Amounts:
@@ -151,6 +151,12 @@ class Bench:
         return self.studio.videos([scene.shot() for scene in self.main], "videos from true motion")
 
     @cached_property
+    def main_videos_alone(self) -> list[np.ndarray]:
+        """The same without the reference picture's own detail: the networks' work alone."""
+        alone = replace(self.studio, keep_still=0.0)
+        return alone.videos([scene.shot() for scene in self.main], "videos from true motion")
+
+    @cached_property
     def made_motions(self) -> list[Motion]:
         """What stage 1 makes of the first main clips' sounds."""
         return self.studio.motions([s.gesture() for s in self.main[: self.amounts.made]], "hand motion")
@@ -171,5 +177,6 @@ class Bench:
             "motion_steps": self.studio.motion_steps,
             "motion_cfg": self.studio.motion_cfg,
             "precision": self.studio.precision,
+            "keep_still": self.studio.keep_still,
             "amounts": {f.name: getattr(self.amounts, f.name) for f in fields(self.amounts)},
         }

@@ -24,6 +24,7 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     "vae.ssim": ("reconstruction, SSIM", None),
     # part video
     "video.psnr": ("true motion, PSNR dB", None),
+    "video.psnr_alone": ("true motion without the reference's still detail, PSNR dB", None),
     "video.ssim": ("true motion, SSIM", None),
     "video.repeat_psnr": ("repeating the reference, PSNR dB", None),
     "video.repeat_ssim": ("repeating the reference, SSIM", None),

@@ -89,9 +89,11 @@ def fidelity(bench: Bench) -> list[Row]:
     """Against the truth, beside repeating the reference and beside what the autoencoder alone loses."""
     found = Fidelity(bench, bench.main, bench.main_videos)
     (made, likeness), (repeated, repeated_likeness) = found.made, found.repeated
+    alone = np.array([frame_psnr(v, s.truth).mean() for v, s in zip(bench.main_videos_alone, bench.main)])
     gain, gap = paired_difference(made, repeated), paired_difference(found.rebuilt, made)
     return [
         row("video.psnr", bootstrap(made)),
+        row("video.psnr_alone", bootstrap(alone), "as it leaves the VAE"),
         row("video.ssim", bootstrap(likeness)),
         row("video.repeat_psnr", bootstrap(repeated)),
         row("video.repeat_ssim", bootstrap(repeated_likeness)),

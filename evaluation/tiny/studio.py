@@ -1,7 +1,8 @@
 """Videos and motions made for an evaluation. Making them is what takes long, so each is kept and never made twice.
 
 A video's name in the work folder is a fingerprint of all that it is made from: networks, picture, motion, sound,
-settings. An evaluation that was stopped goes on where it stood, and a changed network makes everything anew.
+settings. An evaluation that was stopped goes on where it stood, and a changed network makes everything anew. What is
+kept are the network's own frames; what stands still gets the picture's detail when they are read.
 """
 
 from __future__ import annotations
@@ -60,15 +61,17 @@ class Studio:
 
     steps, cfg, scheduler: of the video; motion_steps, motion_cfg: of stage 1. workers: processes that paint side by
     side, one thread each (0: one process with torch's threads). precision: "float32", or "bfloat16" for autocast.
+    keep_still: as EMO2 Decode Video has it.
     """
 
     networks: Networks
     work: Path
-    settings: Settings = field(default_factory=lambda: Settings(steps=12, cfg=1.5, scheduler="ddim"))
+    settings: Settings = field(default_factory=lambda: Settings(steps=8, cfg=1.5, scheduler="ddim"))
     motion_steps: int = 25
     motion_cfg: float = 1.5
     workers: int = 0
     precision: str = "float32"
+    keep_still: float = 1.0
     progress: Progress = lambda label, done, total: None
 
     def videos(self, shots: Sequence[Shot], label: str) -> list[np.ndarray]:
@@ -81,7 +84,16 @@ class Studio:
         order = sorted(todo.items(), key=lambda item: -item[1].frames)
         for number, _ in enumerate(self._make(order), done + 1):
             self.progress(label, number, done + len(todo))
-        return [_read(path) for path in paths]
+        return [self._kept(_read(path), shot.picture) for path, shot in zip(paths, shots)]
+
+    def _kept(self, frames: np.ndarray, picture: np.ndarray) -> np.ndarray:
+        """Frames (F, H, W, 3) uint8 with the picture's detail where they stand still, as a decoder node gives them."""
+        from ...models.video.still import Still
+
+        still = Still.of(self.networks.vae, self.networks.reference(picture), self.keep_still)
+        if still is None:
+            return frames
+        return np.rint(still.kept(torch.from_numpy(frames).float() / 255).numpy() * 255).astype(np.uint8)
 
     def motions(self, gestures: Sequence[Gesture], label: str) -> list[Motion]:
         """The motions of the gestures, made or read back."""

@@ -14,6 +14,7 @@ from ..types import HANDS, AudioFeatures, Framing, Motion
 from . import vector
 from .conditions import OFFSET, Conditions
 from .config import MotionConfig
+from .liveliness import BEGIN, held_to_speed
 from .schedule import clean_estimate, noise_schedule, step
 from .transformer import MotionTransformer
 
@@ -44,7 +45,8 @@ def sample_motion(
 
     count: default up to the end, frame_count(duration, fps) - start. cfg: guidance; 1 follows the conditions as they
     are and needs half the work. style: a name of the model's config, None for none. speed: variance of the left and
-    the right hand's translation in m^2 (`config.variance(amount)`), None where it is free. framing: where the
+    the right hand's translation in m^2 (`config.variance(amount)`), None where it is free; the network is told, and
+    every estimate is held to it (`liveliness`). framing: where the
     keypoints are placed. mask (count, 2) or (2,) bool: which hands are visible; default both. offset (count, 7) or
     (7,): body position (m) and rotation (wxyz) relative to the framing's root; default not given, and the body stays.
     image_embed (1, E) or (E,): CLIP class embedding of the reference picture. on_step(done, total) after each
@@ -140,12 +142,18 @@ def _sample_window(
     hidden = torch.as_tensor(plan.shown(span.start, span.stop), device=device)
     keep = None if bool(hidden.all()) else hidden
     schedule = noise_schedule(model.config, scheduler, steps)
+    wanted = plan.cfg > 0 and any(value >= 0 for value in plan.speed)
+    seen = torch.as_tensor(plan.mask[span.start : span.stop], device=device)
+    mean, std = model.mean.to(device), model.std.to(device)
     for timestep in schedule.timesteps:
         together = torch.cat([front, x]).to(dtype).expand(batch, -1, -1)
         when = torch.full((batch,), float(timestep), device=device)
         predicted = model.denoise(together, when, prepared)[:, span.carried :].float()
         epsilon = predicted[0] if not guided else predicted[1] + plan.cfg * (predicted[0] - predicted[1])
-        clean_motion = clean_estimate(x, epsilon, schedule.alphas_cumprod[int(timestep)], model.config.clip, keep)
+        signal = schedule.alphas_cumprod[int(timestep)]
+        clean_motion = clean_estimate(x, epsilon, signal, model.config.clip, keep)
+        if wanted and signal >= BEGIN:
+            clean_motion = held_to_speed(clean_motion, plan.speed, mean, std, seen, span.carried)
         x = step(schedule, timestep, x, clean_motion, noise.generator)
         tick()
     return x.cpu().double().numpy()

@@ -10,6 +10,8 @@ import torch
 from ..errors import EMO2Error
 
 Check = Callable[[], None]
+Finish = Callable[[torch.Tensor], torch.Tensor]
+"""What is done to decoded frames (n, H, W, 3), such as `still.Still.kept`."""
 
 
 def latent_channels(vae: Any) -> int | None:
@@ -27,7 +29,7 @@ def check_vae(vae: Any, channels: int, where: str = "vae") -> None:
 
 
 def decode_chunks(
-    vae: Any, latents: torch.Tensor, chunk: int = 8, check: Check = lambda: None
+    vae: Any, latents: torch.Tensor, chunk: int = 8, check: Check = lambda: None, finish: Finish | None = None
 ) -> Iterator[torch.Tensor]:
     """Pixels (n, H, W, 3) float32 0..1 on the CPU for `chunk` frames of `latents` (F, C, h, w) at a time."""
     if chunk < 1:
@@ -40,14 +42,17 @@ def decode_chunks(
         pixels = vae.decode(block)
         if pixels.ndim == 5:  # ComfyUI's video VAEs have a batch axis in front of the frames
             pixels = pixels.reshape(-1, *pixels.shape[-3:])
-        yield pixels[..., :3].float().clamp(0, 1).cpu()
+        pixels = pixels[..., :3].float().clamp(0, 1).cpu()
+        yield pixels if finish is None else finish(pixels)
 
 
-def decode_video(vae: Any, latents: torch.Tensor, chunk: int = 8, check: Check = lambda: None) -> torch.Tensor:
+def decode_video(
+    vae: Any, latents: torch.Tensor, chunk: int = 8, check: Check = lambda: None, finish: Finish | None = None
+) -> torch.Tensor:
     """Pixels (F, H, W, 3) of all frames."""
     frames: torch.Tensor | None = None
     start = 0
-    for pixels in decode_chunks(vae, latents, chunk, check):
+    for pixels in decode_chunks(vae, latents, chunk, check, finish):
         if frames is None:  # one block of memory for all frames, not twice that for a list and its concatenation
             frames = torch.empty(len(latents), *pixels.shape[1:])
         frames[start : start + len(pixels)] = pixels

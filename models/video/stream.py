@@ -17,6 +17,7 @@ from .decode import check_vae, decode_chunks
 from .mp4 import CRF, writing
 from .sampler import CPU, Compute, OnStep, sample_clips
 from .sound import Sound
+from .still import Still
 
 if TYPE_CHECKING:
     from .model import VideoModel
@@ -47,19 +48,23 @@ def stream_video(
     sound: Sound | None = None,
     crf: int = CRF,
     chunk: int = 8,
+    keep_still: float = 0.0,
     compute: Compute = CPU,
     on_step: OnStep | None = None,
 ) -> Streamed:
     """Make video frames start..start+count-1 and write them, clip by clip, to `<folder>/<prefix>_00001_.mp4`.
 
-    sound: the whole sound track; the part that belongs to the frames is written. An interrupted job with the same
+    sound: the whole sound track; the part that belongs to the frames is written. keep_still: strength 0..1 of
+    `still.Still`, where there is a reference. An interrupted job with the same
     model, conditions and settings is continued, and ends in the same file as one that was never interrupted.
     """
     config = conditions.config
     check_vae(vae, config.latent_channels)
     plans = plan_clips(start, count, config.clip_frames, config.motion_frames)
     compute.check()
-    identity = job_fingerprint(vae, conditions, settings, model_fingerprint, start, count, sound, crf)
+    reference = conditions.reference
+    still = None if reference is None else Still.of(vae, reference, keep_still)
+    identity = job_fingerprint(vae, conditions, settings, model_fingerprint, start, count, sound, crf, keep_still)
     track = None if sound is None else sound.cut(start / config.fps, (start + count) / config.fps)
     with ExitStack() as stack:
         with writing(folder):
@@ -70,7 +75,7 @@ def stream_video(
             skip=done, compute=compute, on_step=on_step,
         )  # fmt: skip
         for clip in clips:
-            frames = decode_chunks(vae, clip.latents, chunk, compute.check)
+            frames = decode_chunks(vae, clip.latents, chunk, compute.check, still.kept if still else None)
             with writing(folder, KEPT):
                 job.commit(clip.index, frames, clip.carried, config.fps, crf)
         with writing(folder, KEPT):
@@ -87,6 +92,7 @@ def job_fingerprint(
     count: int,
     sound: Sound | None,
     crf: int,
+    keep_still: float,
 ) -> str:
     """What makes two jobs the same job. A VAE has no name on its wire: a small picture that it paints stands for it."""
     config, reference = conditions.config, conditions.reference
@@ -105,5 +111,6 @@ def job_fingerprint(
             "frames": [start, count, config.fps],
             "sound": None if sound is None else [sound.waveform, sound.source_rate],
             "crf": crf,
+            "keep_still": [keep_still, None if reference is None else reference.image],
         }
     )
