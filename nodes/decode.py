@@ -141,7 +141,7 @@ class DecodeVideo:
             },
             "optional": {
                 "reference": ("EMO2_REFERENCE", {
-                    "tooltip": "The person, from EMO2 Encode Reference: what stands still keeps this picture's detail."}),
+                    "tooltip": "From EMO2 Encode Reference: what stands still keeps this picture's detail."}),
                 "keep_still": KEEP_STILL,
             },
         }  # fmt: skip

@@ -9,7 +9,7 @@ from emo2.models.pose.body import ELBOWS, WRISTS
 from emo2.models.types import SHOULDER_METRES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_motion_sampler import network, sample, same, voice
+from test_motion_sampler import network, same, sample, voice
 
 MEAN, STD = torch.linspace(-0.3, 0.3, vector.SIZE), torch.linspace(0.05, 0.2, vector.SIZE)
 PLACES = [slice(vector.hand(h).stop - 3, vector.hand(h).stop) for h in (0, 1)]

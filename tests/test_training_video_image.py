@@ -8,9 +8,9 @@ from emo2.models.errors import EMO2Error
 from emo2.models.hands import load_hands
 from emo2.models.video import model as network
 from emo2.models.video.conditions import Conditions
+from emo2.training.beginnings import steps_before
 from emo2.training.puppets.cache import latents_path
 from emo2.training.video_data import spread_levels
-from emo2.training.beginnings import steps_before
 from emo2.training.video_image import VideoImageRecipe, is_clip_part
 from emo2.training.video_lesson import VideoLesson, level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint

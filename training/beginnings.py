@@ -25,10 +25,10 @@ def begin_with(
     anew: names that begin as new although they are there. EMO2Error for any other difference.
     """
     read_header(path, kind, WHERE)
-    own = module.state_dict()
-    new = {name: value for name, value in own.items() if fresh and name.startswith(fresh)}
-    found = {name: own[name] if anew(name) and name in own else v for name, v in read_tensors(Path(path), WHERE).items()}
-    load_strictly(module, new | found, Path(path).name, WHERE)
+    own, found = module.state_dict(), read_tensors(Path(path), WHERE)
+    new = {name: value for name, value in own.items() if fresh and name.startswith(fresh) and name not in found}
+    new |= {name: own[name] for name in found if name in own and anew(name)}
+    load_strictly(module, found | new, Path(path).name, WHERE)
     return module.float()
 
 

@@ -18,8 +18,8 @@ from ..types import Reference
 from .decode import decode_chunks
 
 TOLERANCE = 13 / 255
-"""Difference at which a place counts as the same by 1/e. Measured on training puppets: 0.7 dB better, hands and mouth as
-before; with twice that, hands that were in the reference begin to shine through, and small mouths close."""
+"""Difference at which a place counts as the same by 1/e. Measured on training puppets: 0.7 dB better, hands and mouth
+as before; with twice that, hands that were in the reference begin to shine through, and small mouths close."""
 AROUND = 1.2 / 128
 """Deviation, relative to the picture's height, of the neighbourhood whose difference counts: one pixel may agree by
 chance."""
@@ -27,7 +27,7 @@ chance."""
 
 @dataclass(frozen=True)
 class Still:
-    """picture (H, W, 3) float32 0..1 and the same through the autoencoder; strength 0..1, 0 leaves frames as they are."""
+    """picture (H, W, 3) float32 0..1; rebuilt: the same through the autoencoder; strength 0..1, of the picture."""
 
     picture: np.ndarray
     rebuilt: np.ndarray
