@@ -109,19 +109,19 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
         _training(plan, "pose-discriminator", encoding, (f"recipe.data={data}",), minutes=15),
         _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
-        _training(plan, "puppet-estimator", (), (), minutes=45),
+        _training(plan, "puppet-estimator", (), (), minutes=75),
     ]
     pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
     clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
     before = ("video-image", "motion-encoders", "pose-discriminator")
-    found.append(_training(plan, "video-clip", before, clip, minutes=100))
+    found.append(_training(plan, "video-clip", before, clip, minutes=120))
     variants = []
     if plan.ablations:
         for name, switches in VARIANTS.items():
             length = () if plan.config == "quick" else (f"steps={VARIANT_STEPS}",)
             changes = (*clip, *length, "preview_every=0", *switches)
-            variants.append(_training(plan, "video-clip", before, changes, minutes=8, name=f"ablation-{name}"))
+            variants.append(_training(plan, "video-clip", before, changes, minutes=4, name=f"ablation-{name}"))
     found += variants
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
     found.append(Stage("ship", ship, SHIPPED, tuple(plan.weights / f for t in SHIPPED for f in FILES[t]), minutes=1))
