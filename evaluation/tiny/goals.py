@@ -67,6 +67,8 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     # part drift
     "drift.identity": ("identity error, last second / first, over 20 s", at_most(1.3)),
     "drift.background": ("background error, last second / first, over 20 s", at_most(1.3)),
+    "drift.identity_kept": ("identity error with the reference's still detail, last / first", None),
+    "drift.background_kept": ("background error with the reference's still detail, last / first", None),
     # part ablations: differences "with minus without"
     "ablations.motion_psnr": ("true minus generated motion, PSNR dB", favour),
     "ablations.motion_ssim": ("true minus generated motion, SSIM", favour),
