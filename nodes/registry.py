@@ -82,7 +82,7 @@ def check_value(name: str, value: Any, kind: Any, options: Mapping[str, Any], re
     ComfyUI checks what stands in widgets, but NaN passes there, and what comes over a wire is not looked at.
     """
     if value is None:
-        if required and kind != "AUDIO":  # nodes that take one say where a missing one comes from
+        if (required or kind in ("INT", "FLOAT")) and kind != "AUDIO":  # nodes that take one say where a missing one comes from
             raise EMO2Error(name, "a value" if kind in WIDGETS else f"{kind} over its wire", "nothing", "Connect it.")
     elif kind in ("INT", "FLOAT"):
         number = isinstance(value, numbers.Real) and value == value and abs(value) != math.inf
