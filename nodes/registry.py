@@ -82,7 +82,8 @@ def check_value(name: str, value: Any, kind: Any, options: Mapping[str, Any], re
     ComfyUI checks what stands in widgets, but NaN passes there, and what comes over a wire is not looked at.
     """
     if value is None:
-        if (required or kind in ("INT", "FLOAT")) and kind != "AUDIO":  # nodes that take one say where a missing one comes from
+        # Nodes that take a sound say themselves where a missing one comes from.
+        if kind in ("INT", "FLOAT") or (required and kind != "AUDIO"):
             raise EMO2Error(name, "a value" if kind in WIDGETS else f"{kind} over its wire", "nothing", "Connect it.")
     elif kind in ("INT", "FLOAT"):
         number = isinstance(value, numbers.Real) and value == value and abs(value) != math.inf
