@@ -150,7 +150,7 @@ class DecodeVideo:
         self, vae: Any, latent: dict[str, Any], chunk: int, reference: Reference | None = None, keep_still: float = 1.0
     ) -> tuple[torch.Tensor]:
         samples = samples_of(latent, "latent")
-        still = None if reference is None else Still.of(vae, reference, keep_still)
+        still = Still.of(vae, reference, keep_still)
         progress = host.Progress(-(-len(samples) // max(1, chunk)), f"decoding, {len(samples)} frames")
         try:
             return (decode_video(vae, samples, chunk, progress.tick, still.kept if still else None),)

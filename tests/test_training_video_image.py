@@ -11,8 +11,8 @@ from emo2.models.video.conditions import Conditions
 from emo2.training.beginnings import steps_before
 from emo2.training.puppets.cache import latents_path
 from emo2.training.video_data import spread_levels
-from emo2.training.video_image import VideoImageRecipe, is_clip_part
-from emo2.training.video_lesson import VideoLesson, level_weights
+from emo2.training.video_image import VideoImageRecipe
+from emo2.training.video_lesson import VideoLesson, is_clip_part, level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
 from video_run_cases import one_thread  # noqa: F401
 

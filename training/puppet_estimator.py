@@ -29,8 +29,7 @@ class EstimatorOptions:
     """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each) and
     are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with hands
     anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share` of the
-    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint of it to begin
-    with."""
+    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint to begin with."""
 
     split: str = "train"
     pool: int = 16000

@@ -23,7 +23,7 @@ from .memory import keep_freed_memory
 from .options import read_options
 from .recipe import Recipe
 from .video_data import Drops, Emphasis, ImagePairs, Puppets
-from .video_lesson import VideoLesson, image_parameters, is_audio, is_temporal, silence_audio
+from .video_lesson import VideoLesson, image_parameters, is_clip_part, silence_audio
 from .video_preview import Preview
 
 
@@ -109,11 +109,6 @@ def video_of(lesson: nn.Module) -> VideoModel:
     """The network inside a VideoLesson."""
     assert isinstance(lesson, VideoLesson)
     return lesson.video
-
-
-def is_clip_part(name: str) -> bool:
-    """Whether a parameter of a VideoModel is trained by the clip stage alone."""
-    return is_temporal(name) or is_audio(name)
 
 
 def network_config(profile: str, changes: Mapping[str, Any]) -> VideoConfig:

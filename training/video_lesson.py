@@ -151,9 +151,14 @@ def image_parameters(video: VideoModel) -> Iterator[tuple[str, nn.Parameter]]:
     unread = tuple(end + name for name in (
         "transformer_blocks.0.attn1", "transformer_blocks.0.norm3", "transformer_blocks.0.ff", "proj_out"))  # fmt: skip
     for name, parameter in video.named_parameters():
-        if name.startswith(unread) or is_temporal(name) or is_audio(name):
+        if name.startswith(unread) or is_clip_part(name):
             continue
         yield name, parameter
+
+
+def is_clip_part(name: str) -> bool:
+    """Whether a parameter of a VideoModel is trained by the clip stage alone."""
+    return is_temporal(name) or is_audio(name)
 
 
 def is_temporal(name: str) -> bool:

@@ -90,9 +90,10 @@ class Studio:
         """Frames (F, H, W, 3) uint8 with the picture's detail where they stand still, as a decoder node gives them."""
         from ...models.video.still import Still
 
-        still = Still.of(self.networks.vae, self.networks.reference(picture), self.keep_still)
-        if still is None:
+        if not self.keep_still:  # the reference would be encoded for nothing
             return frames
+        still = Still.of(self.networks.vae, self.networks.reference(picture), self.keep_still)
+        assert still is not None
         return np.rint(still.kept(torch.from_numpy(frames).float() / 255).numpy() * 255).astype(np.uint8)
 
     def motions(self, gestures: Sequence[Gesture], label: str) -> list[Motion]:

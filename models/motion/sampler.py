@@ -46,12 +46,12 @@ def sample_motion(
     count: default up to the end, frame_count(duration, fps) - start. cfg: guidance; 1 follows the conditions as they
     are and needs half the work. style: a name of the model's config, None for none. speed: variance of the left and
     the right hand's translation in m^2 (`config.variance(amount)`), None where it is free; the network is told, and
-    every estimate is held to it (`liveliness`). framing: where the
-    keypoints are placed. mask (count, 2) or (2,) bool: which hands are visible; default both. offset (count, 7) or
-    (7,): body position (m) and rotation (wxyz) relative to the framing's root; default not given, and the body stays.
-    image_embed (1, E) or (E,): CLIP class embedding of the reference picture. on_step(done, total) after each
-    denoising step; what it raises passes through. device: where to compute, default where the parameters are. The
-    result depends on the seed, not on the device: noise is drawn on the CPU from (seed, window).
+    every estimate is held to it (`liveliness`). framing: where the keypoints are placed. mask (count, 2) or (2,) bool:
+    which hands are visible; default both. offset (count, 7) or (7,): body position (m) and rotation (wxyz) relative to
+    the framing's root; default not given, and the body stays. image_embed (1, E) or (E,): CLIP class embedding of
+    the reference picture. on_step(done, total) after each denoising step; what it raises passes through. device: where
+    to compute, default where the parameters are. The result depends on the seed, not on the device: noise is drawn on
+    the CPU from (seed, window).
 
     Hands that are not visible get the model's mean pose in those frames. Raises EMO2Error for anything that does not
     fit the model, before sampling starts.

@@ -34,11 +34,11 @@ class Still:
     strength: float = 1.0
 
     @classmethod
-    def of(cls, vae: Any, reference: Reference, strength: float = 1.0) -> Still | None:
-        """From a video's reference and the VAE that decodes it; None where nothing is to be done."""
+    def of(cls, vae: Any, reference: Reference | None, strength: float = 1.0) -> Still | None:
+        """From a video's reference and the VAE that decodes it; None without a reference, and where strength is 0."""
         if not (np.isfinite(strength) and 0 <= strength <= 1):
             raise EMO2Error("keep_still", "a number from 0 to 1", strength, "Use 1, or 0 to switch it off.")
-        if strength == 0:
+        if reference is None or strength == 0:
             return None
         (rebuilt,) = decode_chunks(vae, reference.latents)
         picture = reference.image[0].float().cpu().numpy()

@@ -55,15 +55,14 @@ def stream_video(
     """Make video frames start..start+count-1 and write them, clip by clip, to `<folder>/<prefix>_00001_.mp4`.
 
     sound: the whole sound track; the part that belongs to the frames is written. keep_still: strength 0..1 of
-    `still.Still`, where there is a reference. An interrupted job with the same
-    model, conditions and settings is continued, and ends in the same file as one that was never interrupted.
+    `still.Still`, where there is a reference. An interrupted job with the same model, conditions and settings is
+    continued, and ends in the same file as one that was never interrupted.
     """
     config = conditions.config
     check_vae(vae, config.latent_channels)
     plans = plan_clips(start, count, config.clip_frames, config.motion_frames)
     compute.check()
-    reference = conditions.reference
-    still = None if reference is None else Still.of(vae, reference, keep_still)
+    still = Still.of(vae, conditions.reference, keep_still)
     identity = job_fingerprint(vae, conditions, settings, model_fingerprint, start, count, sound, crf, keep_still)
     track = None if sound is None else sound.cut(start / config.fps, (start + count) / config.fps)
     with ExitStack() as stack:
