@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from ..models.errors import EMO2Error
@@ -12,7 +13,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """The command's options."""
     parser = commands.add_parser(
         "puppets", help="paint a data set of puppets for training",
-        description="Paint puppets (speech, gestures, pictures, maps) into a folder, and encode them as latents.",
+        description="Paint puppets (speech, gestures, pictures, maps) into a folder; encode and sample them.",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where the records go")
     parser.add_argument("--count", metavar="N", type=int, default=4000, help="how many puppets (default %(default)s)")
@@ -20,15 +21,23 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="number of the first puppet")
     parser.add_argument("--split", choices=("train", "held-out"), default="train", help="which world (default train)")
     parser.add_argument("--vae", metavar="FILE", type=Path, help="also encode them with this autoencoder")
+    parser.add_argument(
+        "--video", metavar="FILE", type=Path,
+        help="also sample them with this video model (then --vae and --audio too): what a decoder learns from",
+    )  # fmt: skip
+    parser.add_argument("--audio", metavar="FILE", type=Path, help="the voice encoder of --video")
     parser.add_argument("--part", metavar="K/N", default="0/1", help="paint every N-th from K on, for N processes")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Paint, then encode if asked; both go on where they were stopped."""
+    """Paint, then encode and sample if asked; all go on where they were stopped."""
     part = _part(options.part)
     for name in ("count", "frames"):
         if getattr(options, name) < 1:
             raise EMO2Error(name, "at least 1", getattr(options, name), f"Give a larger --{name}.")
+    if options.video is not None and None in (options.vae, options.audio):
+        lacking = " and ".join(f"--{name}" for name in ("vae", "audio") if getattr(options, name) is None)
+        raise EMO2Error("video", "a video model with its autoencoder and voice encoder", f"no {lacking}", "Give both.")
     import cv2
     from tqdm import tqdm
 
@@ -44,7 +53,31 @@ def run(options: argparse.Namespace) -> int:
 
         with tqdm(desc="encode", unit="puppet") as bar:
             encode_cache(options.out, options.vae, progress=_tick(bar), part=part)
+    if options.video is not None:
+        with tqdm(desc="sample", unit="puppet") as bar:
+            _sample(options, _tick(bar), part)
     return 0
+
+
+def _sample(options: argparse.Namespace, tick: Callable[[int, int], None], part: tuple[int, int]) -> None:
+    """Every record as the evaluation would paint it, with its own motion and sound."""
+    import torch
+
+    from ..evaluation.tiny.networks import Networks
+    from ..evaluation.tiny.studio import Shot, Studio
+    from ..training.puppets.cache import Record
+    from ..training.puppets.sampled import heard, sample_cache
+
+    networks = Networks([], {"video": options.video, "vae": options.vae, "audio": options.audio})
+    studio = Studio(networks, options.out)
+
+    def sample(record: Record) -> torch.Tensor:
+        motion = record.motion
+        shot = Shot(record.reference, heard(record), len(record), motion, motion.framing, seed=record.identity)
+        return torch.from_numpy(studio.paint(shot))
+
+    about = {"networks": networks.digest("video", "audio", "vae"), "settings": str(studio.settings)}
+    sample_cache(options.out, sample, about, tick, part)
 
 
 def _tick(bar: object):

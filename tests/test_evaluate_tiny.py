@@ -130,10 +130,10 @@ def test_two_workers_paint_the_same(networks, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     one = own.studio.videos(shots, "test")
-    torch.set_num_threads(threads)
     other = bench(networks, tmp_path / "b")
     other.studio.workers = 2
     two = other.studio.videos(shots, "test")
+    torch.set_num_threads(threads)
     assert all((a == b).all() for a, b in zip(one, two))
 
 
@@ -167,6 +167,13 @@ def test_a_network_s_digest_knows_its_numbers_and_not_its_notes(tmp_path):
         save_checkpoint(path, "puppet_estimator", CONFIGS["puppet_estimator"], changed, notes=notes)
         digests.append(Networks([tmp_path]).digest("puppet_estimator"))
     assert digests[0] == digests[1] != digests[2]
+    names = tuple(tensors)
+    assert Networks([tmp_path]).digest("puppet_estimator", without=names[:1]) != digests[2]
+    changed = {name: value + (name == names[0]) for name, value in changed.items()}
+    before = Networks([tmp_path]).digest("puppet_estimator", without=names[:1])
+    save_checkpoint(path, "puppet_estimator", CONFIGS["puppet_estimator"], changed)
+    assert Networks([tmp_path]).digest("puppet_estimator", without=names[:1]) == before
+    assert Networks([tmp_path]).digest("puppet_estimator") != digests[2]
 
 
 def test_without_keypoints_only_the_hand_maps_are_shown(shared_bench, monkeypatch):

@@ -5,14 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from emo2.models.checkpoints.format import load_checkpoint
 from emo2.models.errors import EMO2Error
 from emo2.models.maps import keypoint_maps, mano_maps
 from emo2.models.video import vae
 from emo2.runner.cli import main
-from emo2.training.puppets.cache import PuppetCache, latents_path, record_path, write_cache
+from emo2.training.puppets.cache import PuppetCache, Record, latents_path, record_path, write_cache
 from emo2.training.puppets.hands import neutral_hands
 from emo2.training.puppets.latents import encode_cache
+from emo2.training.puppets.sampled import heard, sample_cache
 from emo2.training.puppets.world import Puppet
 
 COUNT, FRAMES, SIZE = 3, 5, (64, 48)
@@ -112,8 +114,6 @@ def test_latents_are_those_of_the_autoencoder(folder, tmp_path):
     encode_cache(folder, file)
     cache = PuppetCache(folder)
     module, _ = load_checkpoint(file, "vae", vae.build)
-    import torch
-
     truth = vae.encode(module, torch.from_numpy(cache[2].frames).float() / 255).numpy()
     assert cache.encoded and cache[2].latents.dtype == np.float16
     assert np.abs(cache[2].latents - truth).max() < 2e-3 * np.abs(truth).max() + 1e-3
@@ -136,3 +136,35 @@ def test_the_command_paints(tmp_path, capsys):
     assert main(["puppets", "--out", str(out), "--count", "0"]) == 2
     assert main(["puppets", "--out", str(out), "--part", "2/2"]) == 2
     assert "K/N" in capsys.readouterr().err
+
+
+def test_sampled_latents_are_kept_until_the_networks_change(folder):
+    made = []
+
+    def sample(record):
+        made.append(record.identity)
+        return torch.full((len(record), 4, 2, 2), float(record.identity))
+
+    for about, count in (({"networks": "a"}, 3), ({"networks": "a"}, 3), ({"networks": "b"}, 6)):
+        sample_cache(folder, sample, about)
+        assert len(made) == count
+    record = PuppetCache(folder)[1]
+    assert record.sampled_latents.dtype == np.float16 and (record.sampled_latents == record.identity).all()
+    assert heard(record).shape == (round(len(record) / 25 * 16000),)
+    with pytest.raises(EMO2Error, match="Run part 0 first"):
+        sample_cache(folder, sample, {"networks": "c"}, part=(1, 2))
+    record.path.with_suffix(".sampled.npy").write_bytes(b"half")
+    with pytest.raises(EMO2Error, match=r"00001\.sampled\.npy"):
+        PuppetCache(folder)[1].sampled_latents  # noqa: B018
+
+
+def test_the_sound_of_a_record_begins_where_its_frames_do(folder):
+    record = PuppetCache(folder)[0]
+    later = Record(record.path, {**record.arrays, "mouth": record.mouth[:2]}, {**record.info, "start": 2})
+    begin = round(2 / 25 * 16000)
+    assert np.array_equal(heard(later), record.waveform[begin : 2 * begin])
+
+
+def test_sampling_needs_all_networks(tmp_path, capsys):
+    assert main(["puppets", "--out", str(tmp_path), "--video", "x.safetensors"]) == 2
+    assert "no --vae and --audio" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -51,6 +51,7 @@ def test_the_order_is_the_method_s(tmp_path):
     assert {"video-image", "motion-encoders", "pose-discriminator"} <= needs["video-clip"]
     assert needs["ablation-no-keypoints"] == needs["video-clip"]
     assert set(tiny.SHIPPED) <= needs["ship"]
+    assert {"sample-1", "sample-2"} <= needs["decoder"] and "video-clip" in needs["sample-1"]
     assert "ship" in needs["evaluate"] and "ablation-base" in needs["evaluate"]
     assert schedule.stages[-1].name == "evaluate" and schedule.stages[-1].spread
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from emo2.models.checkpoints.format import load_checkpoint
+from emo2.models.checkpoints.format import load_checkpoint, save_checkpoint
 from emo2.models.errors import EMO2Error
 from emo2.models.video import vae
 from emo2.training import autoencoder_data
@@ -30,6 +30,7 @@ class Record:
             hands = np.zeros((32, 24, 3), np.uint8)
             cv2.circle(hands, place, 5, (1, 2, 3), -1)
             marks[..., :3] = hands
+        self.path, self.latents, self.sampled_latents = seed, None, None
 
     def __len__(self):
         return len(self.frames)
@@ -172,3 +173,84 @@ def test_fresh_puppets_need_no_cache():
     sample = AutoencoderRecipe({**SMALL, "fresh": True, "size": [32, 24]}, 0).dataset()[0]
     assert sample["picture"].shape == (3, 32, 24) and sample["picture"].float().std() > 10
     assert sample["hands"].shape == (1, 32, 24)
+
+
+class SampledCache(Cache):
+    """Frames with their latents, and with latents that miss half of what there is."""
+
+    network = None
+
+    def __getitem__(self, index):
+        record = super().__getitem__(index)
+        latents = vae.encode(self.network, torch.from_numpy(record.frames).float() / 255)
+        record.latents = latents.numpy().astype(np.float16)
+        record.sampled_latents = (latents / 2).numpy().astype(np.float16)
+        return record
+
+
+@pytest.fixture
+def sampled(monkeypatch, tmp_path):
+    """The checkpoint of an autoencoder, and a cache of what it encodes."""
+    from emo2.training.puppets import cache
+
+    torch.manual_seed(3)
+    config = AutoencoderOptions(**SMALL).config()
+    network = vae.build(config)
+    path = tmp_path / "before.safetensors"
+    save_checkpoint(path, "vae", config, {n: v.half() for n, v in network.state_dict().items()}, notes={"steps": "9"})
+    SampledCache.network = load_checkpoint(path, "vae", vae.build)[0].float()
+    monkeypatch.setattr(cache, "PuppetCache", SampledCache)
+    return path
+
+
+def test_a_decoder_learns_from_sampled_latents_and_the_encoder_stays(sampled, tmp_path):
+    settings = from_values({
+        "trainer": "autoencoder", "seed": 1, "steps": 60, "batch": 4, "ema": 0.9, "preview_every": 0, "log_every": 5,
+        "optimizer": {"lr": 3e-3, "warmup": 5},
+    }, "test")  # fmt: skip
+    done = train(settings, tmp_path, recipe=recipe(begin=str(sampled), sampled=0.5), quiet=True)
+    after, header = load_checkpoint(done.files[0], "vae", vae.build)
+    before = SampledCache.network.state_dict()
+    same = {name: torch.equal(value.float(), before[name]) for name, value in after.state_dict().items()}
+    fixed = ("encoder.", "quant_conv.")
+    assert all(kept == name.startswith(fixed) for name, kept in same.items())
+    assert (header.notes["stage"], header.notes["steps"], header.notes["steps_before"]) == ("decoder", "60", "9")
+    record = SampledCache("held-out")[0]
+    for latents in (record.latents, record.sampled_latents):
+        lost = []
+        for network in (SampledCache.network, after.float()):
+            made = vae.decode(network, torch.from_numpy(latents).float())
+            lost.append(float((made * 255 - torch.from_numpy(record.frames)).square().mean()))
+        assert lost[1] < 0.5 * lost[0], "pictures of people it has not seen, of both kinds of latents"
+
+
+def test_both_kinds_of_latents_come_with_their_own_frame(sampled):
+    data = recipe(begin=str(sampled), sampled=0.5).dataset()
+    kinds = []
+    for index in range(16):
+        sample = data[index]
+        picture = sample["picture"].movedim(0, -1)[None].float() / 255
+        (own,) = vae.encode(SampledCache.network, picture)
+        close = [torch.allclose(sample["latents"], own * factor, atol=2e-3) for factor in (1.0, 0.5)]
+        assert sum(close) == 1 and sample["hands"].shape == (1, 32, 24)
+        kinds.append(close[1])
+    assert set(kinds) == {True, False}
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"sampled": 1.5}, "a share from 0 to 1"),
+        ({"sampled": 0.5}, "no begin"),
+        ({"sampled": 0.5, "data": None, "begin": "x"}, "no data"),
+    ],
+)
+def test_what_a_decoder_s_training_lacks_is_named(options, words):
+    with pytest.raises(EMO2Error, match=words):
+        recipe(**options)
+
+
+def test_a_cache_without_sampled_latents_says_how_to_make_them(sampled, monkeypatch):
+    monkeypatch.setattr(SampledCache, "__getitem__", lambda self, index: Cache.__getitem__(self, index))
+    with pytest.raises(EMO2Error, match=r"emo2 puppets --vae"):
+        recipe(begin=str(sampled), sampled=0.5).dataset()

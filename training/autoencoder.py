@@ -21,7 +21,8 @@ from ..models.checkpoints.format import save_checkpoint
 from ..models.errors import EMO2Error
 from ..models.video import vae
 from ..models.whole_files import whole_file
-from .autoencoder_data import Pictures, held_out_pictures
+from .autoencoder_data import Pictures, Sampled, held_out_pictures
+from .beginnings import begin_with, steps_before
 from .options import read_options
 from .recipe import Recipe
 
@@ -33,7 +34,10 @@ class AutoencoderOptions:
     puppets. widths, layers, channels, groups, mid_attention: the network (`models.video.vae.TINY`). hands, edges: extra
     weight of pixels with hands, and of pixels on edges. squared, slopes: weight of the squared error and of the
     difference of gradients beside the absolute error. kl: weight of the divergence from a standard normal, a mean over
-    latents. augment: mirror pictures and swap their colours. previews: how many held-out pictures."""
+    latents. augment: mirror pictures and swap their colours. previews: how many held-out pictures. begin: a checkpoint
+    to begin with. sampled: share of pictures that the decoder makes from latents as a video network sampled them; the
+    rest are from encoded ones, both of `data`. The encoder then stays as it is in `begin`, so that latents keep their
+    meaning (0: all learns, from pictures)."""
 
     data: str | None = None
     held_out: str | None = None
@@ -51,6 +55,8 @@ class AutoencoderOptions:
     kl: float = 1e-4
     augment: bool = True
     previews: int = 8
+    begin: str | None = None
+    sampled: float = 0.0
 
     def config(self) -> dict[str, Any]:
         """The network's config, as its checkpoint says it."""
@@ -65,7 +71,7 @@ class AutoencoderRecipe(Recipe):
     """Recipe `autoencoder`; options as AutoencoderOptions says."""
 
     name = "autoencoder"
-    harmless = frozenset({"data", "held_out", "previews"})
+    harmless = frozenset({"data", "held_out", "previews", "begin"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -75,13 +81,28 @@ class AutoencoderRecipe(Recipe):
             raise EMO2Error("config recipe.widths", wanted, list(own.widths), "Change one of the two.")
         if len(own.size) != 2 or any(not isinstance(n, int) or n < 1 for n in own.size):
             raise EMO2Error("config recipe.size", "[HEIGHT, WIDTH] in pixels", list(own.size), "Change it.")
+        if not 0 <= own.sampled <= 1:
+            raise EMO2Error("config recipe.sampled", "a share from 0 to 1", own.sampled, "Half of them is usual.")
+        if own.sampled and not (own.data and own.begin):
+            lacking = " and ".join(name for name in ("data", "begin") if not getattr(own, name))
+            todo = "Give the cache with sampled latents, and the autoencoder that the video network was taught with."
+            raise EMO2Error("config recipe.sampled", "data and begin beside it", f"no {lacking}", todo)
         self._held_out: Tensor | None = None
 
     def build(self) -> nn.Module:
-        return AutoencoderLesson(self.own)
+        lesson = AutoencoderLesson(self.own)
+        if self.own.begin:
+            begin_with(lesson.vae, self.own.begin, "vae")
+        if self.own.sampled:
+            lesson.vae.encoder.requires_grad_(False)
+            lesson.vae.quant_conv.requires_grad_(False)
+        return lesson
 
     def dataset(self) -> Dataset[Any]:
         own = self.own
+        if own.sampled:
+            assert own.data is not None
+            return Sampled(self.seed, own.data, own.sampled)
         factor = vae.factor(own.config())
         return Pictures(self.seed, None if own.fresh else own.data, own.size, own.augment, own.channels, factor)
 
@@ -107,15 +128,19 @@ class AutoencoderRecipe(Recipe):
         return [target]
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        """The autoencoder with latents of unit scale, as float16."""
+        """The autoencoder, as float16; with latents of unit scale, unless its encoder was not to change."""
         pictures = self.held_out()
-        network = unit_latents(module.vae, self._latents(module))
+        network = module.vae if self.own.sampled else unit_latents(module.vae, self._latents(module))
         tensors = {name: value.half() for name, value in network.state_dict().items()}
         check = copy.deepcopy(network)
         check.load_state_dict({name: value.float() for name, value in tensors.items()})
         made = _reconstruct(check, pictures)
         notes = {**notes, "held_out_psnr_db": f"{float(_psnr(pictures, made).mean()):.2f}",
                  "held_out_pictures": str(len(pictures)), "data": notes.get("data") or "puppets"}  # fmt: skip
+        if self.own.sampled:
+            notes["stage"] = "decoder"
+        if self.own.begin:
+            notes |= steps_before(self.own.begin, "vae")
         path = folder / "emo2_vae_tiny.safetensors"
         return [save_checkpoint(path, "vae", self.own.config(), tensors, notes=notes)]
 
@@ -130,7 +155,8 @@ class AutoencoderRecipe(Recipe):
 
 
 class AutoencoderLesson(nn.Module):
-    """The autoencoder with its loss: batch {"picture" (B, 3, H, W) uint8, "hands" (B, 1, H, W) bool, "noise"}."""
+    """The autoencoder with its loss: batch {"picture" (B, 3, H, W) uint8, "hands" (B, 1, H, W) bool, "noise"}, or
+    "latents" (B, C, h, w) instead of noise, which the decoder alone has to make the pictures of."""
 
     def __init__(self, options: AutoencoderOptions):
         super().__init__()
@@ -140,23 +166,26 @@ class AutoencoderLesson(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         own = self.options
         target = batch["picture"].float() / 127.5 - 1
-        posterior = self.vae.encode(target).latent_dist
-        mean, spread = posterior.mean.float(), posterior.std.float()
-        made = self.vae.decode(mean + spread * batch["noise"]).sample.float()
+        parts: dict[str, Tensor] = {}
+        divergence: Tensor | float = 0.0
+        if "latents" in batch:
+            latents = batch["latents"]
+        else:
+            posterior = self.vae.encode(target).latent_dist
+            mean, spread = posterior.mean.float(), posterior.std.float()
+            latents = mean + spread * batch["noise"]
+            divergence = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean(dim=(1, 2, 3))
+            parts = {"kl": divergence, "latent_std": mean.flatten(1).std(dim=1),
+                     "posterior_std": spread.flatten(1).mean(dim=1)}  # fmt: skip
+        made = self.vae.decode(latents).sample.float()
         weight = 1 + own.hands * batch["hands"].float() + own.edges * _edges(target)
         weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
         error = made - target
         absolute = (weight * (error.square() + 1e-6).sqrt()).mean(dim=(1, 2, 3))
         squared = (weight * error.square()).mean(dim=(1, 2, 3))
         slopes = _slopes(error)
-        divergence = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean(dim=(1, 2, 3))
         losses = absolute + own.squared * squared + own.slopes * slopes + own.kl * divergence
-        parts = {
-            "psnr": -10 * torch.log10(error.clamp(-2, 2).square().mean(dim=(1, 2, 3)) / 4 + 1e-10),
-            "kl": divergence,
-            "latent_std": mean.flatten(1).std(dim=1),
-            "posterior_std": spread.flatten(1).mean(dim=1),
-        }
+        parts["psnr"] = -10 * torch.log10(error.clamp(-2, 2).square().mean(dim=(1, 2, 3)) / 4 + 1e-10)
         return losses, {name: value.detach() for name, value in parts.items()}
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..models.errors import EMO2Error
 from .recipe import normal, sample_rng
 
 SWAPPED = 0.3
@@ -48,8 +49,7 @@ class Pictures(Dataset[dict[str, Tensor]]):
 
     def _kept(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         record = self.cache[int(rng.integers(len(self.cache)))]
-        frame = int(rng.integers(len(record)))
-        return record.frames_at([frame])[0], record.maps_at([frame])[0, ..., :3].any(axis=-1)
+        return _frame(record, int(rng.integers(len(record))))
 
     def _drawn(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         from .puppets.world import Puppet
@@ -58,6 +58,44 @@ class Pictures(Dataset[dict[str, Tensor]]):
         frame = int(rng.integers(len(puppet.motion)))
         picture = puppet.video(self.size, start=frame, count=1)[0]
         return picture, _hand_pixels(puppet, frame, picture.shape[:2])
+
+
+class Sampled(Dataset[dict[str, Tensor]]):
+    """Sample i: {"picture" (3, H, W) uint8, "hands" (1, H, W) bool, "latents" (C, h, w)} of a random frame of a cache.
+
+    share: how many of the latents are as a video network sampled them; the others are the frame's own.
+    """
+
+    def __init__(self, seed: int, folder: str, share: float):
+        from .puppets.cache import PuppetCache
+
+        self.seed, self.share, self.cache = seed, share, PuppetCache(folder)
+        for kind, option in (("latents", "--vae"), ("sampled_latents", "--video")):
+            if getattr(self.cache[0], kind) is None:
+                given = f"puppets without {kind.replace('_', ' ')} in {folder}"
+                wanted = "puppets with encoded and with sampled latents"
+                raise EMO2Error("config recipe.data", wanted, given, f"Run `emo2 puppets {option} FILE` on it.")
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = sample_rng(self.seed, index)
+        number, sampled = int(rng.integers(len(self.cache))), bool(rng.random() < self.share)
+        record = self.cache[number]
+        frame = int(rng.integers(len(record)))
+        latents = record.sampled_latents if sampled else record.latents
+        if latents is None:
+            given = f"none for {record.path}"
+            raise EMO2Error("config recipe.data", "latents of every puppet", given, "Run `emo2 puppets` on it again.")
+        picture, hands = _frame(record, frame)
+        return {
+            "picture": torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))),
+            "hands": torch.from_numpy(np.ascontiguousarray(hands[None])),
+            "latents": torch.from_numpy(latents[frame].astype(np.float32)),
+        }
+
+
+def _frame(record: Any, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """One frame (H, W, 3) uint8 of a record, and (H, W) bool where its hands are."""
+    return record.frames_at([frame])[0], record.maps_at([frame])[0, ..., :3].any(axis=-1)
 
 
 def held_out_pictures(folder: str | None, count: int, size: tuple[int, int]) -> Tensor:

@@ -17,18 +17,28 @@ from ..models.whole_files import whole_file
 from .schedule import Schedule, Stage
 
 PUPPETS, FRAMES, HELD_OUT = 4000, 36, 64
+SAMPLED, SAMPLED_FRAMES, SAMPLED_SEED = 240, 24, 6_500_000
+"""Puppets that the finished video network samples, for the autoencoder's decoder: how many, how long, from which number
+on. No other training has seen them."""
 PARTS = 2
-"""Processes that paint and encode; a single one does them one after the other."""
+"""Processes that paint, encode and sample; a single one does them one after the other."""
 LARGEST = 40_000_000
 """Bytes that all shipped weights may have together."""
 SHIPPED = (
-    "autoencoder", "motion-encoders", "motion", "gesture-encoder", "pose-discriminator", "puppet-estimator",
+    "decoder",
+    "motion-encoders",
+    "motion",
+    "gesture-encoder",
+    "pose-discriminator",
+    "puppet-estimator",
     "video-clip",
-)  # fmt: skip
-"""The trainings whose exports are shipped; the image stage lives on in the clip stage."""
+)
+"""The trainings whose exports are shipped; the image stage lives on in the clip stage, the autoencoder in its second
+training, `decoder`."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
+    "decoder": ("emo2_vae_tiny.safetensors",),
     "motion-encoders": ("emo2_audio_tiny.safetensors", "emo2_clip_vision_tiny.safetensors"),
     "motion": ("emo2_motion_tiny.safetensors",),
     "gesture-encoder": ("emo2_gesture_encoder_tiny.safetensors",),
@@ -116,6 +126,7 @@ def stages(plan: Plan) -> list[Stage]:
     clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
     before = ("video-image", "motion-encoders", "pose-discriminator")
     found.append(_training(plan, "video-clip", before, clip, minutes=120))
+    found += _decoder(plan)
     variants = []
     if plan.ablations:
         for name, switches in VARIANTS.items():
@@ -132,6 +143,24 @@ def stages(plan: Plan) -> list[Stage]:
         )
     )  # fmt: skip
     return found
+
+
+def _decoder(plan: Plan) -> list[Stage]:
+    """The autoencoder's decoder learns what to make of latents as the video network samples them."""
+    folder = plan.out / "puppets-sampled"
+    puppets = ("puppets", "--out", str(folder), "--count", str(min(SAMPLED, plan.puppets)))
+    puppets += ("--frames", str(SAMPLED_FRAMES), "--seed", str(SAMPLED_SEED))
+    vae, video, voice = (plan.file(name) for name in ("autoencoder", "video-clip", "motion-encoders"))
+    networks = ("--vae", str(vae), "--video", str(video), "--audio", str(voice))
+    parts = [("--part", f"{k}/{PARTS}") for k in range(PARTS)]
+    painting, sampling = ([f"{what}-{k + 1}" for k in range(PARTS)] for what in ("paint-sampled", "sample"))
+    found = [Stage(name, (*puppets, *part), minutes=1) for name, part in zip(painting, parts)]
+    done, before = (folder / "sampled.json",), (*painting, "video-clip")
+    found += [Stage(name, (*puppets, *part, *networks), before, done, 25) for name, part in zip(sampling, parts)]
+    changes = (f"recipe.data={folder}", f"recipe.begin={vae}", "recipe.sampled=0.5", "recipe.fresh=false")
+    changes += (f"recipe.held_out={plan.out / 'puppets-held-out'}",)
+    config = "tiny-decoder" if plan.config == "tiny" else plan.config
+    return [*found, _training(plan, "autoencoder", sampling, changes, minutes=45, name="decoder", config=config)]
 
 
 def _training(

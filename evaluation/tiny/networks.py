@@ -88,25 +88,28 @@ class Networks:
         raw = [kind for kind in kinds if self.has(kind) and self.header(kind).untrained is not None]
         return f"untrained weights ({', '.join(raw)})" if raw else ""
 
-    def digest(self, *kinds: str) -> str:
-        """A fingerprint of configs and tensors; notes in the metadata do not count."""
+    def digest(self, *kinds: str, without: tuple[str, ...] = ()) -> str:
+        """A fingerprint of configs and tensors; notes in the metadata do not count, nor do tensors whose names
+        begin with one of `without`."""
         whole = hashlib.sha256()
         for kind in kinds:
-            whole.update(self._digest(self.path(kind), kind).encode())
+            whole.update(self._digest(self.path(kind), kind, without).encode())
         return whole.hexdigest()[:32]
 
-    def _digest(self, path: Path, kind: str) -> str:
-        if path not in self._digests:
+    def _digest(self, path: Path, kind: str, without: tuple[str, ...]) -> str:
+        if (path, without) not in self._digests:
             header, digest = read_header(path, kind, "--models"), hashlib.sha256()
             digest.update(f"{kind} {sorted(header.config.items())} {header.untrained}".encode())
             for name, tensor in sorted(read_tensors(path, "--models").items()):
+                if name.startswith(without):
+                    continue
                 digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
                 digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-            self._digests[path] = digest.hexdigest()
-        return self._digests[path]
+            self._digests[path, without] = digest.hexdigest()
+        return self._digests[path, without]
 
     @cached_property
-    def _digests(self) -> dict[Path, str]:
+    def _digests(self) -> dict[tuple[Path, tuple[str, ...]], str]:
         return {}
 
     @cached_property

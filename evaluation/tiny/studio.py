@@ -2,7 +2,7 @@
 
 A video's name in the work folder is a fingerprint of all that it is made from: networks, picture, motion, sound,
 settings. An evaluation that was stopped goes on where it stood, and a changed network makes everything anew. What is
-kept are the network's own frames; what stands still gets the picture's detail when they are read.
+kept are the video network's latents: another decoder, or other detail where things stand still, paints nothing anew.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from .networks import Networks
 
 Progress = Callable[[str, int, int], None]
 """(what is being made, how many are there, of how many)."""
+DECODER = ("decoder.", "post_quant_conv.")
+"""Parts of an autoencoder that a video's latents do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,18 @@ class Studio:
         order = sorted(todo.items(), key=lambda item: -item[1].frames)
         for number, _ in enumerate(self._make(order), done + 1):
             self.progress(label, number, done + len(todo))
-        return [self._kept(_read(path), shot.picture) for path, shot in zip(paths, shots)]
+        return [self._decoded(_read(path), shot.picture) for path, shot in zip(paths, shots)]
 
-    def _kept(self, frames: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        """Frames (F, H, W, 3) uint8 with the picture's detail where they stand still, as a decoder node gives them."""
+    def _decoded(self, latents: np.ndarray, picture: np.ndarray) -> np.ndarray:
+        """Frames (F, H, W, 3) uint8 of latents (F, C, h, w), as EMO2 Decode Video gives them."""
+        from ...models.video.decode import decode_video
         from ...models.video.still import Still
 
-        if not self.keep_still:  # the reference would be encoded for nothing
-            return frames
-        still = Still.of(self.networks.vae, self.networks.reference(picture), self.keep_still)
-        assert still is not None
-        return np.rint(still.kept(torch.from_numpy(frames).float() / 255).numpy() * 255).astype(np.uint8)
+        vae, still = self.networks.vae, None
+        if self.keep_still:  # else the reference would be encoded for nothing
+            still = Still.of(vae, self.networks.reference(picture), self.keep_still)
+        frames = decode_video(vae, torch.from_numpy(latents).float(), finish=still.kept if still else None)
+        return np.rint(frames.numpy() * 255).astype(np.uint8)
 
     def motions(self, gestures: Sequence[Gesture], label: str) -> list[Motion]:
         """The motions of the gestures, made or read back."""
@@ -105,7 +108,7 @@ class Studio:
         return found
 
     def paint(self, shot: Shot) -> np.ndarray:
-        """One video, without looking into the work folder."""
+        """One video's latents (F, C, h, w) float32, without looking into the work folder."""
         from ...models.video.conditions import prepare
         from ...models.video.sampler import Compute, sample_video
 
@@ -122,15 +125,15 @@ class Studio:
         compute = Compute(networks.device, joint_guidance=True)
         with _computing(self.precision):
             latents = sample_video(module, known, settings, count=shot.frames, compute=compute)
-            pixels = networks.vae.decode(latents)
-        return np.rint(pixels.numpy() * 255).astype(np.uint8)
+        return latents.float().numpy()
 
     def _video_path(self, shot: Shot) -> Path:
         from ...models.video.job import fingerprint
 
         identity = fingerprint(
             {
-                "networks": self.networks.digest("video", "vae", "audio"),
+                "networks": self.networks.digest("video", "audio"),
+                "encoder": self.networks.digest("vae", without=DECODER),
                 "settings": {**asdict(self.settings), "precision": self.precision},
                 **{f.name: getattr(shot, f.name) for f in fields(shot)},
             }

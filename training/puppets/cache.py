@@ -4,6 +4,8 @@ folder/cache.json         what the records are: count, seed, split, frames, size
 folder/00000.npz ...      one record each
 folder/latents.json       which autoencoder made the latents
 folder/00000.latents.npy  (1 + F, C, h, w) float16: the reference's latents, then the frames', unscaled
+folder/sampled.json       which networks sampled latents
+folder/00000.sampled.npy  (F, C, h, w) float16: the frames' latents as a video network samples them
 """
 
 from __future__ import annotations
@@ -126,16 +128,7 @@ class Record:
 
     @cached_property
     def _latents(self) -> np.ndarray | None:
-        path = latents_path(self.path)
-        if not path.is_file():
-            return None
-        try:
-            latents = np.load(path)
-        except (OSError, ValueError, EOFError) as error:
-            raise EMO2Error("data", "a whole .npy file of latents", f"a damaged {path}", REMAKE) from error
-        if latents.ndim != 4 or len(latents) != 1 + len(self):
-            raise EMO2Error("data", f"latents of {1 + len(self)} pictures", f"{latents.shape} in {path}", REMAKE)
-        return latents
+        return _read_latents(latents_path(self.path), 1 + len(self))
 
     @property
     def latents(self) -> np.ndarray | None:
@@ -146,6 +139,11 @@ class Record:
     def reference_latents(self) -> np.ndarray | None:
         """(C, h, w) float16, unscaled; None before `encode_cache`."""
         return None if self._latents is None else self._latents[0]
+
+    @cached_property
+    def sampled_latents(self) -> np.ndarray | None:
+        """(F, C, h, w) float16 as a video network samples them, unscaled; None before `sample_cache`."""
+        return _read_latents(sampled_path(self.path), len(self))
 
     def _pictures(self, name: str, indices: Sequence[int]) -> np.ndarray:
         data, ends = self.arrays[name], self.arrays[f"{name}_ends"]
@@ -205,6 +203,19 @@ def read_record(path: Path) -> Record:
     return Record(path, arrays, info)
 
 
+def _read_latents(path: Path, count: int) -> np.ndarray | None:
+    """Latents of `count` pictures; None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        latents = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise EMO2Error("data", "a whole .npy file of latents", f"a damaged {path}", REMAKE) from error
+    if latents.ndim != 4 or len(latents) != count:
+        raise EMO2Error("data", f"latents of {count} pictures", f"{latents.shape} in {path}", REMAKE)
+    return np.asarray(latents)
+
+
 def write_cache(
     folder: Path | str,
     count: int,
@@ -242,6 +253,10 @@ def record_path(folder: Path, index: int) -> Path:
 
 def latents_path(record: Path) -> Path:
     return record.with_suffix(".latents.npy")
+
+
+def sampled_path(record: Path) -> Path:
+    return record.with_suffix(".sampled.npy")
 
 
 def _same_plan(folder: Path, about: dict[str, Any]) -> None:
