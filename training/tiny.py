@@ -160,7 +160,7 @@ def _decoder(plan: Plan) -> list[Stage]:
     changes = (f"recipe.data={folder}", f"recipe.begin={vae}", "recipe.sampled=0.5", "recipe.fresh=false")
     changes += (f"recipe.held_out={plan.out / 'puppets-held-out'}",)
     config = "tiny-decoder" if plan.config == "tiny" else plan.config
-    return [*found, _training(plan, "autoencoder", sampling, changes, minutes=45, name="decoder", config=config)]
+    return [*found, _training(plan, "autoencoder", sampling, changes, minutes=10, name="decoder", config=config)]
 
 
 def _training(
