@@ -22,6 +22,8 @@ SAMPLED, SAMPLED_FRAMES, SAMPLED_SEED = 240, 24, 6_500_000
 on. No other training has seen them."""
 PARTS = 2
 """Processes that paint, encode and sample; a single one does them one after the other."""
+SHARES = tuple(("--part", f"{k}/{PARTS}") for k in range(PARTS))
+"""What tells each of them its share."""
 LARGEST = 40_000_000
 """Bytes that all shipped weights may have together."""
 SHIPPED = (
@@ -86,24 +88,13 @@ def stages(plan: Plan) -> list[Stage]:
     """The stages in the order of their start: long ones early, so that no core waits at the end."""
     data, fresh = plan.out / "puppets", plan.out / "puppets-held-out"
     takes, vae, image = plan.out / "performances", plan.file("autoencoder"), plan.file("video-image")
-    cache = ("puppets", "--out", str(data), "--count", str(plan.puppets), "--frames", str(FRAMES))
-    unseen = (
-        "puppets",
-        "--out",
-        str(fresh),
-        "--count",
-        str(min(HELD_OUT, plan.puppets)),
-        "--frames",
-        str(FRAMES),
-        "--split",
-        "held-out",
-    )
-    parts = [("--part", f"{k}/{PARTS}") for k in range(PARTS)]
+    cache = _puppets(data, plan.puppets, FRAMES)
+    unseen = _puppets(fresh, min(HELD_OUT, plan.puppets), FRAMES, "--split", "held-out")
     painting = ("paint-held-out", *(f"paint-{k + 1}" for k in range(PARTS)))
     encoding = ("encode-held-out", *(f"encode-{k + 1}" for k in range(PARTS)))
     shown = (f"recipe.data={data}", f"recipe.held_out={fresh}")
     found = [Stage(painting[0], unseen, minutes=0.5)]
-    found += [Stage(name, (*cache, *part), minutes=12) for name, part in zip(painting[1:], parts)]
+    found += [Stage(name, (*cache, *part), minutes=12) for name, part in zip(painting[1:], SHARES)]
     found.append(_training(plan, "autoencoder", painting, shown, minutes=45))
     taken = (f"recipe.data={takes}",)
     ears = "tiny-encoders" if plan.config == "tiny" else plan.config
@@ -113,7 +104,7 @@ def stages(plan: Plan) -> list[Stage]:
     found.append(_training(plan, "motion", ("motion-encoders",), (*taken, *frozen), minutes=75))
     coded = ("--vae", str(vae))
     found.append(Stage(encoding[0], (*unseen, *coded), ("autoencoder",), (fresh / "latents.json",), 0.5))
-    for name, part in zip(encoding[1:], parts):
+    for name, part in zip(encoding[1:], SHARES):
         found.append(Stage(name, (*cache, *part, *coded), ("autoencoder",), (data / "latents.json",), 10))
     found += [
         _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
@@ -145,18 +136,20 @@ def stages(plan: Plan) -> list[Stage]:
     return found
 
 
+def _puppets(folder: Path, count: int, frames: int, *more: str) -> tuple[str, ...]:
+    return ("puppets", "--out", str(folder), "--count", str(count), "--frames", str(frames), *more)
+
+
 def _decoder(plan: Plan) -> list[Stage]:
     """The autoencoder's decoder learns what to make of latents as the video network samples them."""
     folder = plan.out / "puppets-sampled"
-    puppets = ("puppets", "--out", str(folder), "--count", str(min(SAMPLED, plan.puppets)))
-    puppets += ("--frames", str(SAMPLED_FRAMES), "--seed", str(SAMPLED_SEED))
+    puppets = _puppets(folder, min(SAMPLED, plan.puppets), SAMPLED_FRAMES, "--seed", str(SAMPLED_SEED))
     vae, video, voice = (plan.file(name) for name in ("autoencoder", "video-clip", "motion-encoders"))
     networks = ("--vae", str(vae), "--video", str(video), "--audio", str(voice))
-    parts = [("--part", f"{k}/{PARTS}") for k in range(PARTS)]
     painting, sampling = ([f"{what}-{k + 1}" for k in range(PARTS)] for what in ("paint-sampled", "sample"))
-    found = [Stage(name, (*puppets, *part), minutes=1) for name, part in zip(painting, parts)]
+    found = [Stage(name, (*puppets, *part), minutes=1) for name, part in zip(painting, SHARES)]
     done, before = (folder / "sampled.json",), (*painting, "video-clip")
-    found += [Stage(name, (*puppets, *part, *networks), before, done, 25) for name, part in zip(sampling, parts)]
+    found += [Stage(name, (*puppets, *part, *networks), before, done, 25) for name, part in zip(sampling, SHARES)]
     changes = (f"recipe.data={folder}", f"recipe.begin={vae}", "recipe.sampled=0.5", "recipe.fresh=false")
     changes += (f"recipe.held_out={plan.out / 'puppets-held-out'}",)
     config = "tiny-decoder" if plan.config == "tiny" else plan.config

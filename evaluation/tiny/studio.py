@@ -93,9 +93,9 @@ class Studio:
         from ...models.video.decode import decode_video
         from ...models.video.still import Still
 
-        vae, still = self.networks.vae, None
-        if self.keep_still:  # else the reference would be encoded for nothing
-            still = Still.of(vae, self.networks.reference(picture), self.keep_still)
+        vae = self.networks.vae
+        reference = self.networks.reference(picture) if self.keep_still else None  # it would be encoded for nothing
+        still = Still.of(vae, reference, self.keep_still)
         frames = decode_video(vae, torch.from_numpy(latents).float(), finish=still.kept if still else None)
         return np.rint(frames.numpy() * 255).astype(np.uint8)
 

@@ -143,7 +143,7 @@ class Record:
     @cached_property
     def sampled_latents(self) -> np.ndarray | None:
         """(F, C, h, w) float16 as a video network samples them, unscaled; None before `sample_cache`."""
-        return _read_latents(sampled_path(self.path), len(self))
+        return _read_latents(latents_path(self.path, "sampled"), len(self))
 
     def _pictures(self, name: str, indices: Sequence[int]) -> np.ndarray:
         data, ends = self.arrays[name], self.arrays[f"{name}_ends"]
@@ -251,12 +251,9 @@ def record_path(folder: Path, index: int) -> Path:
     return folder / f"{index:05d}.npz"
 
 
-def latents_path(record: Path) -> Path:
-    return record.with_suffix(".latents.npy")
-
-
-def sampled_path(record: Path) -> Path:
-    return record.with_suffix(".sampled.npy")
+def latents_path(record: Path, name: str = "latents") -> Path:
+    """Where a record's latents lie: the autoencoder's own, or the "sampled" ones of a video network."""
+    return record.with_suffix(f".{name}.npy")
 
 
 def _same_plan(folder: Path, about: dict[str, Any]) -> None:

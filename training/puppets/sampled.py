@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from ...models.errors import EMO2Error
-from ...models.whole_files import whole_file
-from .cache import PuppetCache, Record, sampled_path
+from .cache import PuppetCache, Record
+from .latents import write_latents
 
 
 def sample_cache(
@@ -23,27 +22,12 @@ def sample_cache(
 ) -> None:
     """Write what `sample` makes of every record, its frames' latents (F, C, h, w), beside it.
 
-    about: which networks make them; records that have latents of the same ones stay as they are. part as in
-    `write_cache`.
+    about: which networks make them; the rest as in `latents.write_latents`.
     """
     cache = PuppetCache(folder)
-    told = cache.folder / "sampled.json"
-    if told.is_file() and json.loads(told.read_text()) != about:
-        if part[0]:
-            given = f"others in {told}"
-            raise EMO2Error("video", "the networks of the latents there", given, "Run part 0 first.")
-        for index in range(len(cache)):
-            sampled_path(cache[index].path).unlink(missing_ok=True)
-    with whole_file(told) as temporary:
-        Path(temporary).write_text(json.dumps(about))
-    mine = range(part[0], len(cache), part[1])
-    for done, index in enumerate(mine):
-        record = cache[index]
-        path = sampled_path(record.path)
-        if not path.is_file():
-            with whole_file(path) as temporary, open(temporary, "wb") as stream:
-                np.save(stream, sample(record).numpy().astype(np.float16))
-        progress(done + 1, len(mine))
+    given = f"others in {cache.folder / 'sampled.json'}"
+    other = EMO2Error("video", "the networks of the latents there", given, "Run part 0 first.")
+    write_latents(cache, "sampled", sample, about, other, progress, part)
 
 
 def heard(record: Record, rate: int = 16000) -> np.ndarray:
