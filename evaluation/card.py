@@ -117,7 +117,8 @@ def figures(report: Report) -> str:
         "## Measured",
         "",
         f"On held-out puppets, {told('date')}, seed {told('seed')}; videos with {told('steps')} steps of "
-        f"{told('scheduler')} at guidance {told('cfg')}, motion with {told('motion_steps')} at {told('motion_cfg')};",
+        f"{told('scheduler')} at guidance {told('cfg')}, motion with {told('motion_steps')} at {told('motion_cfg')}",
+        f"and {told('motion_smoothing')} s of smoothing;",
         f"frames keep the reference's detail where they stand still (keep_still {told('keep_still')}).",
         "Intervals are 95 % by bootstrap over clips. The floor was set for these weights, the target for a longer run.",
         "",

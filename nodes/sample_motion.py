@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..models.errors import EMO2Error
-from ..models.motion import SCHEDULERS, STYLES, MotionConfig, build, sample_motion
+from ..models.motion import SCHEDULERS, SMOOTHING, STYLES, MotionConfig, build, sample_motion
 from ..models.types import AudioFeatures, Framing, Motion
 from . import host
 from .loading import check_model, load_model, warn_untrained
@@ -69,7 +69,7 @@ class SampleHandMotion:
                 "seed": ("INT", {**seed, "tooltip": "Another number gives other gestures to the same voice."}),
                 "steps": ("INT", {"default": 25, "min": 1, "max": 1000,
                     "tooltip": "Denoising steps for every 12 seconds of audio; 20 to 50 is usual."}),
-                "cfg": ("FLOAT", {"default": 2.0, "min": 0.0, "max": 20.0, "step": 0.1, "round": 0.01,
+                "cfg": ("FLOAT", {"default": 2.5, "min": 0.0, "max": 20.0, "step": 0.1, "round": 0.01,
                     "tooltip": "How strictly voice, style and speed are followed. 1 is plain and twice as fast."}),
                 "scheduler": (list(SCHEDULERS), {"default": "ddim",
                     "tooltip": "ddim and dpm++ need few steps; ddpm is the method of training and wants many."}),
@@ -90,6 +90,8 @@ class SampleHandMotion:
                 "body_motion": ("EMO2_MOTION", {
                     "tooltip": "The body sways and turns as in this motion, whose hands are not used. Its first frame "
                                "belongs to the start of the audio."}),
+                "smoothing": ("FLOAT", {"default": SMOOTHING, "min": 0.0, "max": 1.0, "step": 0.01, "round": 0.001,
+                    "tooltip": "Seconds over which trembling is evened out; 0 leaves the motion as it was sampled."}),
             },
         }  # fmt: skip
 
@@ -110,6 +112,7 @@ class SampleHandMotion:
         framing: Framing | None = None,
         clip_vision_output: Any = None,
         body_motion: Motion | None = None,
+        smoothing: float = SMOOTHING,
     ) -> tuple[Motion, float, int]:
         config: MotionConfig = model.module.config
         start, count = stretch(audio_features.duration, config.fps, start_second, end_second)
@@ -134,6 +137,7 @@ class SampleHandMotion:
                 image_embed=None if clip_vision_output is None else image_embed(clip_vision_output),
                 start=start,
                 count=count,
+                smoothing=smoothing,
                 on_step=progress,
                 device=host.device(),
                 dtype=host.dtype_for(model.module),

@@ -57,7 +57,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--ablations", metavar="DIR", help="where `emo2 train-tiny --ablations` has its runs")
     parser.add_argument("--steps", metavar="N", type=int, default=8, help="denoising steps of the video (%(default)s)")
     parser.add_argument("--cfg", metavar="X", type=float, default=1.5, help="guidance of the video (%(default)s)")
-    parser.add_argument("--motion-cfg", metavar="X", type=float, default=1.5, help="guidance of stage 1 (%(default)s)")
+    parser.add_argument("--motion-cfg", metavar="X", type=float, default=2.5, help="guidance of stage 1 (%(default)s)")
     parser.add_argument("--scheduler", metavar="NAME", default="ddim", help="of the video (%(default)s)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
     parser.add_argument(

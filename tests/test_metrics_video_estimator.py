@@ -100,11 +100,17 @@ def test_it_learns_two_pictures(recipe, one_thread):
     torch.manual_seed(0)
     lesson, data = recipe.build(), recipe.dataset()
     batch = torch.utils.data.default_collate([data[0], data[1]])
+    order = list(network.MIRRORED)  # both looks must be learned
+    mirror = {
+        "picture": batch["picture"].flip(3), "there": batch["there"][:, order], "mouth": batch["mouth"],
+        "points": batch["points"][:, order] * torch.tensor([-1.0, 1.0]) + torch.tensor([96.0, 0.0]),
+    }  # fmt: skip
+    batch = {name: torch.cat([value, mirror[name]]) for name, value in batch.items()}
     optimiser = torch.optim.Adam(lesson.parameters(), lr=1e-2)
     trace = []
     for _ in range(90):
         losses, parts = lesson(batch)
-        assert losses.shape == (2,) and set(parts) == {"heat", "mouth"}
+        assert losses.shape == (4,) and set(parts) == {"heat", "mouth"}
         optimiser.zero_grad()
         losses.mean().backward()
         optimiser.step()
@@ -113,6 +119,32 @@ def test_it_learns_two_pictures(recipe, one_thread):
     seen = lesson.network.estimate(batch["picture"])
     away = (seen.points - batch["points"]).norm(dim=2)[batch["there"] > 0]
     assert (away < 4.8).float().mean() > 0.9
+
+
+def test_a_mirrored_picture_gives_mirrored_points(one_thread):
+    torch.manual_seed(1)
+    estimator = network.build(SMALL).eval()
+    pictures = torch.from_numpy(noise(0, 2, 128, 96)).permute(0, 3, 1, 2).float() / 255
+    seen, mirror = estimator.estimate(pictures), estimator.estimate(pictures.flip(3))
+    order = list(network.MIRRORED)
+    assert [network.POINTS[k].split() for k in order[:2]] == [["right", "hand"], ["left", "hand"]]
+    expected = mirror.points[:, order] * torch.tensor([-1.0, 1.0]) + torch.tensor([96.0, 0.0])
+    clear = (seen.confidence - mirror.confidence[:, order]).abs() < 1e-5  # an untrained network's peaks may tie
+    assert clear.float().mean() > 0.9
+    assert torch.allclose(seen.points[clear], expected[clear], atol=1e-3)
+    assert torch.allclose(seen.mouth, mirror.mouth, atol=1e-4)
+
+
+def test_hands_can_weigh_more_than_the_other_points():
+    plain, heavy = (
+        PuppetEstimatorRecipe({"pool": 4, "free": 1.0, "network": SMALL, "hands": weight}, seed=3) for weight in (1, 3)
+    )
+    weights = heavy.build().weights
+    assert sum(weights) == pytest.approx(9) and weights[0] == weights[1] == pytest.approx(3 * weights[8])
+    assert plain.build().weights == [1.0] * 9
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(EMO2Error, match="recipe.hands"):
+            PuppetEstimatorRecipe({"hands": wrong}, seed=0)
 
 
 def test_it_is_saved_found_and_used_at_another_size(recipe, tmp_path):

@@ -68,6 +68,15 @@ def test_hidden_hands_do_not_count(clips):
         puppet_hands.hands_within([perfect(truth)], [Truth.of(one, count=4)], 0.1)
 
 
+def test_single_frames_keep_their_truth(clips):
+    _, truth, _ = clips[0]
+    some = truth.at(np.array([1, 5]))
+    assert len(some) == 2
+    np.testing.assert_allclose(some.points, truth.points[[1, 5]], atol=1e-4)
+    np.testing.assert_array_equal(some.counts, truth.counts[[1, 5]])
+    np.testing.assert_array_equal(some.mouth, truth.mouth[[1, 5]])
+
+
 def test_made_motion_has_the_sound_of_the_performance_and_a_still_head(clips):
     one, truth, _ = clips[0]
     made = Truth.of(one, motion=one.motion.frames(0, 6), start=2)

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import load_checkpoint, save_checkpoint
 from ..models.errors import EMO2Error
-from ..models.pose.puppet_estimator import MOUTH, STRIDE, TINY, PuppetEstimator, build
+from ..models.pose.puppet_estimator import HANDS, MOUTH, POINTS, STRIDE, TINY, PuppetEstimator, build
 from ..models.video import vae
 from .beginnings import begin_with, steps_before
 from .options import read_options
@@ -29,7 +29,8 @@ class EstimatorOptions:
     """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each) and
     are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with hands
     anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share` of the
-    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint to begin with."""
+    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint to begin with. hands: what the
+    places of the two hands weigh in the loss against each of the other points; the figures are about the hands."""
 
     split: str = "train"
     pool: int = 16000
@@ -39,6 +40,7 @@ class EstimatorOptions:
     vae_share: float = 0.3
     network: Mapping[str, Any] = field(default_factory=lambda: dict(TINY))
     begin: str | None = None
+    hands: float = 1.0
 
 
 SPREAD = 0.8
@@ -57,12 +59,15 @@ class PuppetEstimatorRecipe(Recipe):
         if self.chosen.vae and not Path(self.chosen.vae).is_file():
             given = f"no file at {self.chosen.vae}"
             raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it out.")
+        if not 0 < self.chosen.hands < float("inf"):
+            expected = "a weight above 0"
+            raise EMO2Error("recipe.hands", expected, self.chosen.hands, "1 is as much as any other point, 3 is usual.")
 
     def build(self) -> nn.Module:
         network = build(self.chosen.network)
         if self.chosen.begin:
             begin_with(network, self.chosen.begin, "puppet_estimator")
-        return _Lesson(network)
+        return _Lesson(network, self.chosen.hands)
 
     def dataset(self) -> Dataset[Any]:
         return PuppetPictures(self.seed, self.chosen)
@@ -135,9 +140,11 @@ def reconstructed(frames: np.ndarray, module: Any) -> np.ndarray:
 class _Lesson(nn.Module):
     """The network with its loss, as the training loop calls it."""
 
-    def __init__(self, network: PuppetEstimator):
+    def __init__(self, network: PuppetEstimator, hands: float = 1.0):
         super().__init__()
         self.network = network
+        weights = [hands if point in HANDS else 1.0 for point in range(len(POINTS))]
+        self.weights = [weight * len(POINTS) / sum(weights) for weight in weights]
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         pictures = batch["picture"]
@@ -146,7 +153,7 @@ class _Lesson(nn.Module):
         target = targets(batch["points"], batch["there"], rows, columns)
         where = -(target * heat.float().log_softmax(2)).sum(2)
         entropy = -(target * target.clamp_min(1e-9).log()).sum(2)
-        found = (where - entropy).mean(1)
+        found = ((where - entropy) * torch.tensor(self.weights, device=where.device)).mean(1)
         near = target[:, MOUTH, :-1].unflatten(1, (rows, columns))
         seen = (lips.float() * near[:, None]).sum((2, 3))
         error = F.smooth_l1_loss(seen, batch["mouth"], beta=0.1, reduction="none")

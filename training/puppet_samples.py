@@ -13,6 +13,7 @@ from ..models.hands.quaternions import from_axis_angle, multiply
 from ..models.hands.rest import SPEAKING
 from ..models.maps.rasteriser import rasterise
 from ..models.pose.body import ELBOWS, REST_WRISTS, SHOULDERS, WRISTS, arm_keypoints
+from ..models.pose.puppet_estimator import MIRRORED
 from ..models.types import Framing, Motion
 from .puppets.hands import neutral_hands
 from .puppets.identity import Identity
@@ -133,10 +134,9 @@ def _anywhere(rng: np.random.Generator, split: str) -> tuple[Motion, np.ndarray,
 
 def mirrored(frame: np.ndarray, truth: Places) -> tuple[np.ndarray, Places]:
     """The picture in a mirror: left and right change places."""
-    order = [1, 0, 3, 2, 5, 4, 7, 6, 8]
-    points = truth.points[:, order].copy()
+    points = truth.points[:, MIRRORED].copy()
     points[..., 0] = frame.shape[1] - points[..., 0]
-    return np.ascontiguousarray(frame[:, ::-1]), replace(truth, points=points, there=truth.there[:, order])
+    return np.ascontiguousarray(frame[:, ::-1]), replace(truth, points=points, there=truth.there[:, MIRRORED])
 
 
 def damaged(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -34,7 +34,7 @@ def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
         audio_features=features["audio_features"],
         framing=framing["framing"],
         seed=7,
-        cfg=1.5,
+        cfg=2.5,
         style="speaking",
     )
     hands = flow.add("EMO2LoadHands")

@@ -27,8 +27,8 @@ from .bench import FPS, Bench, Scene
 from .goals import FIGURES, not_measured, noted, row
 from .networks import NAMES
 
-CLIPS = 9
-"""Purpose of the puppets, see `Bench.numbers`."""
+CLIPS, LIVELY = 9, 11
+"""Purposes of the puppets, see `Bench.numbers`."""
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -48,13 +48,21 @@ def generation(bench: Bench) -> list[Row]:
     for key, score in (("ablations.motion_psnr", frame_psnr), ("ablations.motion_ssim", frame_ssim)):
         pairs = np.array([[score(v[::2], s.truth[::2]).mean() for v in both] for s, *both in zip(scenes, true, made)])
         rows.append(_difference(key, pairs[:, 0], pairs[:, 1], "true {:.3f}, generated {:.3f}"))
-    estimator = bench.networks.puppet_estimator
-    seen = [[puppet_hand_points(video, estimator) for video in videos] for videos in (made, true)]
-    shaking = [hand_jerk(points, FPS).value for points in seen]
+    return [*rows, liveliness(bench)]
+
+
+def liveliness(bench: Bench) -> Row:
+    """HKV with generated minus with true motion, in clips that hold whole gestures: two seconds are often one hold."""
+    scenes = bench.scenes(LIVELY, bench.amounts.lively, round(bench.amounts.lively_seconds * FPS))
+    motions = bench.studio.motions([scene.gesture() for scene in scenes], "hand motion of whole gestures")
+    shots = [s.shot(m) for s, m in zip(scenes, motions)] + [s.shot() for s in scenes]
+    videos = bench.studio.videos(shots, f"videos of {bench.amounts.lively_seconds:g} s, generated and true motion")
+    seen = [puppet_hand_points(video, bench.networks.puppet_estimator) for video in videos]
+    halves = seen[: len(scenes)], seen[len(scenes) :]
+    shaking = [hand_jerk(points, FPS).value for points in halves]
     beside = "; jerk {:.1f} and {:.1f} widths/s^3".format(*(value or 0 for value in shaking))
-    first, second = (hkv(points).clips for points in seen)
-    rows.append(_difference("ablations.motion_hkv", first, second, "generated {:.2f}, true {:.2f}" + beside))
-    return rows
+    first, second = (hkv(points).clips for points in halves)
+    return _difference("ablations.motion_hkv", first, second, "generated {:.2f}, true {:.2f}" + beside)
 
 
 def _difference(key: str, first: np.ndarray, second: np.ndarray, note: str) -> Row:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ...models.errors import EMO2Error
+from ...models.motion import SMOOTHING
 from ...models.types import Framing, Motion
 from ...models.video.conditions import Settings
 from ...models.whole_files import whole_file
@@ -61,7 +62,7 @@ class Gesture:
 class Studio:
     """Makes videos and motions with `networks` and keeps them in `work`.
 
-    steps, cfg, scheduler: of the video; motion_steps, motion_cfg: of stage 1. workers: processes that paint side by
+    steps, cfg, scheduler: of the video; motion_steps, motion_cfg, motion_smoothing: of stage 1. workers: processes that paint side by
     side, one thread each (0: one process with torch's threads). precision: "float32", or "bfloat16" for autocast.
     keep_still: as EMO2 Decode Video has it.
     """
@@ -70,7 +71,8 @@ class Studio:
     work: Path
     settings: Settings = field(default_factory=lambda: Settings(steps=8, cfg=1.5, scheduler="ddim"))
     motion_steps: int = 25
-    motion_cfg: float = 1.5
+    motion_cfg: float = 2.5
+    motion_smoothing: float = SMOOTHING
     workers: int = 0
     precision: str = "float32"
     keep_still: float = 1.0
@@ -167,7 +169,10 @@ class Studio:
         wishes = {f.name: getattr(gesture, f.name) for f in fields(gesture)}
         kinds = ("motion", "audio") + (("clip_vision",) if gesture.picture is not None else ())
         identity = fingerprint(
-            {"networks": self.networks.digest(*kinds), "steps": self.motion_steps, "cfg": self.motion_cfg, **wishes}
+            {
+                "networks": self.networks.digest(*kinds), "steps": self.motion_steps, "cfg": self.motion_cfg,
+                "smoothing": self.motion_smoothing, **wishes,
+            }
         )
         path = self.work / "motions" / f"{identity[:40]}.npz"
         if path.is_file():
@@ -178,7 +183,7 @@ class Studio:
         picture = gesture.picture
         made = sample_motion(
             self.networks.motion, self.networks.features(gesture.waveform), seed=gesture.seed, steps=self.motion_steps,
-            cfg=self.motion_cfg, style=gesture.style, speed=gesture.speed, framing=gesture.framing,
+            cfg=self.motion_cfg, smoothing=self.motion_smoothing, style=gesture.style, speed=gesture.speed, framing=gesture.framing,
             image_embed=None if picture is None else self.networks.image_embed(picture),
         )  # fmt: skip
         save_motion(made, path)

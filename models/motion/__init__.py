@@ -2,10 +2,11 @@
 
 from .conditions import Conditions
 from .config import STYLES, MotionConfig
-from .sampler import sample_motion
+from .sampler import SMOOTHING, sample_motion
 from .schedule import SCHEDULERS
 from .transformer import MotionTransformer, build, write_tiny
 
 __all__ = [
-    "SCHEDULERS", "STYLES", "Conditions", "MotionConfig", "MotionTransformer", "build", "sample_motion", "write_tiny",
+    "SCHEDULERS", "SMOOTHING", "STYLES", "Conditions", "MotionConfig", "MotionTransformer", "build", "sample_motion",
+    "write_tiny",
 ]  # fmt: skip
