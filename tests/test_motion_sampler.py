@@ -272,3 +272,34 @@ def test_a_picture_for_a_model_without_eyes_is_refused():
 
 def test_windows_of_the_default_config():
     assert list(windows(301)) == [Window(0, 300, 0), Window(300, 301, 12)]
+
+
+def shake(positions):
+    """Mean length of the third difference of (F, ..., 3)."""
+    return np.linalg.norm(np.diff(positions, 3, axis=0), axis=-1).mean()
+
+
+def test_smoothing_takes_the_trembling_and_leaves_hidden_hands_and_the_body(model):
+    audio = voice(60)
+    mask = np.ones((60, 2), bool)
+    mask[20:30, 0] = False
+    body = np.random.default_rng(0).normal(0, 0.01, (60, 7)) + np.array([0, 0, 0, 1, 0, 0, 0])
+    body[:, 3:] /= np.linalg.norm(body[:, 3:], axis=1, keepdims=True)
+    options = {"mask": mask, "offset": body}
+    plain = sample(model, audio, **options)
+    assert same(plain, sample(model, audio, smoothing=0.0, **options))
+    even = sample(model, audio, smoothing=0.2, **options)
+    assert shake(even.translations[:, 1]) < 0.2 * shake(plain.translations[:, 1])
+    assert shake(even.keypoints[:, 4]) < 0.3 * shake(plain.keypoints[:, 4])
+    assert np.abs(np.diff(even.rotations, axis=0)).mean() < 0.6 * np.abs(np.diff(plain.rotations, axis=0)).mean()
+    np.testing.assert_allclose(even.translations[20:30, 0], plain.translations[20:30, 0], atol=1e-6)
+    for name in ("visible", "body_offset", "body_rotation", "keypoint_scores"):
+        np.testing.assert_array_equal(getattr(even, name), getattr(plain, name))
+    alone = sample(model, audio, mask=~mask[:1].repeat(60, 0), smoothing=0.2)
+    assert not alone.visible.any()
+
+
+@pytest.mark.parametrize("wrong", (-0.1, 11, float("nan")))
+def test_a_wrong_smoothing_is_told_before_sampling(model, wrong):
+    with pytest.raises(EMO2Error, match="smoothing"):
+        sample(model, voice(20), smoothing=wrong, on_step=lambda *_: pytest.fail("sampled"))

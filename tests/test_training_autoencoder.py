@@ -224,6 +224,24 @@ def test_a_decoder_learns_from_sampled_latents_and_the_encoder_stays(sampled, tm
         assert lost[1] < 0.5 * lost[0], "pictures of people it has not seen, of both kinds of latents"
 
 
+def test_a_mixed_export_lies_between_what_was_known_and_what_was_learned(sampled, tmp_path):
+    exports = []
+    for mix in (1.0, 0.25):
+        own = recipe(begin=str(sampled), sampled=0.5, mix=mix)
+        lesson = own.build()
+        torch.manual_seed(0)
+        for weight in lesson.vae.decoder.parameters():
+            weight.data += 0.1 * torch.randn_like(weight)
+        learned = {name: value.clone() for name, value in lesson.vae.state_dict().items()}
+        (path,) = own.export(lesson, tmp_path, {"steps": "1"})
+        exports.append(load_checkpoint(path, "vae", vae.build)[0].float().state_dict())
+        assert all(torch.equal(value, learned[name]) for name, value in lesson.vae.state_dict().items())
+    before = SampledCache.network.state_dict()
+    for name, value in exports[1].items():
+        assert torch.allclose(value, before[name] + 0.25 * (exports[0][name] - before[name]), atol=2e-3), name
+    assert any(not torch.allclose(exports[1][name], before[name]) for name in before)
+
+
 def test_both_kinds_of_latents_come_with_their_own_frame(sampled):
     data = recipe(begin=str(sampled), sampled=0.5).dataset()
     kinds = []
@@ -242,6 +260,9 @@ def test_both_kinds_of_latents_come_with_their_own_frame(sampled):
     [
         ({"sampled": 1.5}, "a share from 0 to 1"),
         ({"sampled": 0.5}, "no begin"),
+        ({"mix": 0.5}, "nothing to begin with"),
+        ({"mix": 0.0, "begin": "x"}, "a share above 0"),
+        ({"mix": float("nan"), "begin": "x"}, "a share above 0"),
         ({"sampled": 0.5, "data": None, "begin": "x"}, "no data"),
     ],
 )

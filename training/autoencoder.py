@@ -37,7 +37,8 @@ class AutoencoderOptions:
     latents. augment: mirror pictures and swap their colours. previews: how many held-out pictures. begin: a checkpoint
     to begin with. sampled: share of pictures that the decoder makes from latents as a video network sampled them; the
     rest are from encoded ones, both of `data`. The encoder then stays as it is in `begin`, so that latents keep their
-    meaning (0: all learns, from pictures)."""
+    meaning (0: all learns, from pictures). mix: share of what was learned in the exported weights, the rest is what
+    `begin` knew; between the two little is forgotten (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
 
     data: str | None = None
     held_out: str | None = None
@@ -57,6 +58,7 @@ class AutoencoderOptions:
     previews: int = 8
     begin: str | None = None
     sampled: float = 0.0
+    mix: float = 1.0
 
     def config(self) -> dict[str, Any]:
         """The network's config, as its checkpoint says it."""
@@ -71,7 +73,7 @@ class AutoencoderRecipe(Recipe):
     """Recipe `autoencoder`; options as AutoencoderOptions says."""
 
     name = "autoencoder"
-    harmless = frozenset({"data", "held_out", "previews", "begin"})
+    harmless = frozenset({"data", "held_out", "previews", "begin", "mix"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -87,6 +89,10 @@ class AutoencoderRecipe(Recipe):
             lacking = " and ".join(name for name in ("data", "begin") if not getattr(own, name))
             todo = "Give the cache with sampled latents, and the autoencoder that the video network was taught with."
             raise EMO2Error("config recipe.sampled", "data and begin beside it", f"no {lacking}", todo)
+        if not 0 < own.mix <= 1 or (own.mix < 1 and not own.begin):
+            given = own.mix if own.begin else f"{own.mix} and nothing to begin with"
+            todo = "Give 1, or recipe.begin as well."
+            raise EMO2Error("config recipe.mix", "a share above 0, up to 1, of begin's weights", given, todo)
         self._held_out: Tensor | None = None
 
     def build(self) -> nn.Module:
@@ -130,6 +136,7 @@ class AutoencoderRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         """The autoencoder, as float16; with latents of unit scale, unless its encoder was not to change."""
         pictures = self.held_out()
+        module = self._mixed(module)
         network = module.vae if self.own.sampled else unit_latents(module.vae, self._latents(module))
         tensors = {name: value.half() for name, value in network.state_dict().items()}
         check = copy.deepcopy(network)
@@ -143,6 +150,16 @@ class AutoencoderRecipe(Recipe):
             notes |= steps_before(self.own.begin, "vae")
         path = folder / "emo2_vae_tiny.safetensors"
         return [save_checkpoint(path, "vae", self.own.config(), tensors, notes=notes)]
+
+    def _mixed(self, module: nn.Module) -> nn.Module:
+        """The lesson with a share of its weights as they were in `begin`."""
+        if self.own.mix == 1:
+            return module
+        mixed = copy.deepcopy(module)
+        before = begin_with(copy.deepcopy(module.vae), str(self.own.begin), "vae")
+        for now, old in zip(mixed.vae.parameters(), before.parameters()):  # type: ignore[union-attr]
+            now.data.lerp_(old.data.to(now), 1 - self.own.mix)
+        return mixed
 
     def _latents(self, module: nn.Module, count: int = 64) -> Tensor:
         """Latents (N, C, h, w) of training pictures, for their scale."""

@@ -45,7 +45,7 @@ class Amounts:
     pictures: int = 200
     renders: int = 300
     lively: int = 16
-    lively_seconds: float = 8.0
+    lively_seconds: float = 6.0
     motions: int = 64
     motion_seconds: float = 8.0
     fit: int = 240
