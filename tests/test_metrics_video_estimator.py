@@ -143,7 +143,7 @@ def test_hands_can_weigh_more_than_the_other_points():
     assert sum(weights) == pytest.approx(9) and weights[0] == weights[1] == pytest.approx(3 * weights[8])
     assert plain.build().weights == [1.0] * 9
     for wrong in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(EMO2Error, match="recipe.hands"):
+        with pytest.raises(EMO2Error, match=r"recipe\.hands"):
             PuppetEstimatorRecipe({"hands": wrong}, seed=0)
 
 

@@ -38,7 +38,7 @@ class AutoencoderOptions:
     to begin with. sampled: share of pictures that the decoder makes from latents as a video network sampled them; the
     rest are from encoded ones, both of `data`. The encoder then stays as it is in `begin`, so that latents keep their
     meaning (0: all learns, from pictures). mix: share of what was learned in the exported weights, the rest is what
-    `begin` knew; between the two little is forgotten (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
+    `begin` knew: between the two, little is forgotten (Wortsman et al. 2022, arXiv 2109.01903)."""
 
     data: str | None = None
     held_out: str | None = None

@@ -30,8 +30,9 @@ class Amounts:
     """How much is measured. clips, frames: videos from true motion; made: with generated motion; alone: with hand maps
     alone; drifts, drift_seconds: long videos; speakers: people for each real voice, voice_seconds of it; pictures: for
     the autoencoder; renders: people that the estimator is judged on beside the clips' own; lively, lively_seconds:
-    whole gestures with true and with generated motion. motions, motion_seconds: stage 1; fit: training clips behind classifiers; speeds: samples of the
-    speed control; longs, long_seconds: motions with seams; among: how many people, or motions, one is picked from.
+    whole gestures with true and with generated motion. motions, motion_seconds: stage 1; fit: training clips behind
+    classifiers; speeds: samples of the speed control; longs, long_seconds: motions with seams; among: how many people,
+    or motions, one is picked from; ablated: clips of each ablation.
     """
 
     clips: int = 50
@@ -61,7 +62,8 @@ class Amounts:
         """A first look in a minute or two; intervals are wide."""
         return cls(
             clips=6, frames=24, made=4, alone=4, drifts=1, drift_seconds=4.0, speakers=1, voice_seconds=2.0,
-            pictures=24, renders=20, lively=1, lively_seconds=2.0, motions=32, motion_seconds=5.0, fit=60, speeds=12, longs=1, long_seconds=26.0, ablated=3,
+            pictures=24, renders=20, lively=1, lively_seconds=2.0, motions=32, motion_seconds=5.0, fit=60, speeds=12,
+            longs=1, long_seconds=26.0, ablated=3,
         )  # fmt: skip
 
     def with_clips(self, clips: int | None) -> Amounts:

@@ -155,5 +155,5 @@ def estimated(bench: Bench) -> Row:
     shares = np.array(values)
     known = shares[np.isfinite(shares)]
     main = shares[: len(bench.main)]
-    note = f"people; the {len(main)} of the clips alone: {np.nanmean(main):.4g}" if np.isfinite(main).any() else "people"
-    return row("video.hands_real", bootstrap(known), note)
+    own = f"; the {len(main)} of the clips alone: {np.nanmean(main):.3f}" if np.isfinite(main).any() else ""
+    return row("video.hands_real", bootstrap(known), f"the truth's own pictures of {len(shares)} people{own}")

@@ -62,9 +62,9 @@ class Gesture:
 class Studio:
     """Makes videos and motions with `networks` and keeps them in `work`.
 
-    steps, cfg, scheduler: of the video; motion_steps, motion_cfg, motion_smoothing: of stage 1. workers: processes that paint side by
-    side, one thread each (0: one process with torch's threads). precision: "float32", or "bfloat16" for autocast.
-    keep_still: as EMO2 Decode Video has it.
+    steps, cfg, scheduler: of the video; motion_steps, motion_cfg, motion_smoothing: of stage 1. workers: processes that
+    paint side by side, one thread each (0: one process with torch's threads). precision: "float32", or "bfloat16" for
+    autocast. keep_still: as EMO2 Decode Video has it.
     """
 
     networks: Networks
@@ -170,8 +170,11 @@ class Studio:
         kinds = ("motion", "audio") + (("clip_vision",) if gesture.picture is not None else ())
         identity = fingerprint(
             {
-                "networks": self.networks.digest(*kinds), "steps": self.motion_steps, "cfg": self.motion_cfg,
-                "smoothing": self.motion_smoothing, **wishes,
+                "networks": self.networks.digest(*kinds),
+                "steps": self.motion_steps,
+                "cfg": self.motion_cfg,
+                "smoothing": self.motion_smoothing,
+                **wishes,
             }
         )
         path = self.work / "motions" / f"{identity[:40]}.npz"
@@ -183,7 +186,8 @@ class Studio:
         picture = gesture.picture
         made = sample_motion(
             self.networks.motion, self.networks.features(gesture.waveform), seed=gesture.seed, steps=self.motion_steps,
-            cfg=self.motion_cfg, smoothing=self.motion_smoothing, style=gesture.style, speed=gesture.speed, framing=gesture.framing,
+            cfg=self.motion_cfg, smoothing=self.motion_smoothing, style=gesture.style, speed=gesture.speed,
+            framing=gesture.framing,
             image_embed=None if picture is None else self.networks.image_embed(picture),
         )  # fmt: skip
         save_motion(made, path)

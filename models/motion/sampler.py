@@ -56,9 +56,9 @@ def sample_motion(
     which hands are visible; default both. offset (count, 7) or (7,): body position (m) and rotation (wxyz) relative to
     the framing's root; default not given, and the body stays. image_embed (1, E) or (E,): CLIP class embedding of
     the reference picture. smoothing: width at half height, in seconds, of a Gaussian that evens out the result (not the
-    paper's); 0 leaves it as it was sampled. on_step(done, total) after each denoising step; what it raises passes through. device: where
-    to compute, default where the parameters are. The result depends on the seed, not on the device: noise is drawn on
-    the CPU from (seed, window).
+    paper's); 0 leaves it as it was sampled. on_step(done, total) after each denoising step; what it raises passes
+    through. device: where to compute, default where the parameters are. The result depends on the seed, not on the
+    device: noise is drawn on the CPU from (seed, window).
 
     Hands that are not visible get the model's mean pose in those frames. Raises EMO2Error for anything that does not
     fit the model, before sampling starts.

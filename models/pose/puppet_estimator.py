@@ -79,7 +79,7 @@ class PuppetEstimator(nn.Module):
         finds a quarter fewer hands in wrong places, and is less sure where the two looks disagree.
         """
         rows, columns = pictures.shape[2] // STRIDE, pictures.shape[3] // STRIDE
-        looks = [self(pictures), _back(*self(pictures.flip(3)), rows, columns)]
+        looks = [self(pictures), _back(self(pictures.flip(3)), rows, columns)]
         share = torch.stack([heat.float().log_softmax(2) for heat, _ in looks]).mean(0).softmax(2)
         lips = torch.stack([maps.float() for _, maps in looks]).mean(0)
         grid = share[..., :-1].unflatten(2, (rows, columns))
@@ -108,8 +108,9 @@ def peak(grid: Tensor) -> tuple[Tensor, Tensor]:
     return centre / total[..., None], total.clamp(max=1)
 
 
-def _back(heat: Tensor, lips: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+def _back(seen: tuple[Tensor, Tensor], rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """What was seen in a mirror, as it is without one: left and right change places."""
+    heat, lips = seen
     grid = heat[:, MIRRORED, :-1].unflatten(2, (rows, columns)).flip(3).flatten(2)
     return torch.cat([grid, heat[:, MIRRORED, -1:]], 2), lips.flip(3)
 
