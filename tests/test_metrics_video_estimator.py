@@ -186,7 +186,7 @@ def test_it_can_begin_with_what_was_learned_before(recipe, tmp_path):
 @pytest.mark.parametrize("options", [{"pol": 3}, {"vae": "nowhere.safetensors"}, {"pool": "many"}])
 def test_wrong_options_are_refused_before_any_work(options):
     with pytest.raises(EMO2Error):
-        PuppetEstimatorRecipe(options, 0)
+        PuppetEstimatorRecipe(options, 0).build()
 
 
 def test_a_share_of_the_samples_goes_through_the_autoencoder(recipe):

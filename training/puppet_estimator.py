@@ -56,14 +56,14 @@ class PuppetEstimatorRecipe(Recipe):
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
         self.chosen = read_options(EstimatorOptions, options)
-        if self.chosen.vae and not Path(self.chosen.vae).is_file():
-            given = f"no file at {self.chosen.vae}"
-            raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it out.")
         if not 0 < self.chosen.hands < float("inf"):
             expected = "a weight above 0"
             raise EMO2Error("recipe.hands", expected, self.chosen.hands, "1 is as much as any other point, 3 is usual.")
 
     def build(self) -> nn.Module:
+        if self.chosen.vae and not Path(self.chosen.vae).is_file():
+            given = f"no file at {self.chosen.vae}"
+            raise EMO2Error("recipe.vae", "an autoencoder's checkpoint", given, "Train it first, or leave it out.")
         network = build(self.chosen.network)
         if self.chosen.begin:
             begin_with(network, self.chosen.begin, "puppet_estimator")

@@ -110,7 +110,7 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
         _training(plan, "pose-discriminator", encoding, (f"recipe.data={data}",), minutes=15),
         _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
-        _training(plan, "puppet-estimator", (), (), minutes=75),
+        _training(plan, "puppet-estimator", ("autoencoder",), (f"recipe.vae={vae}",), minutes=90),
     ]
     pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
