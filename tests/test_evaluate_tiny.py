@@ -94,6 +94,19 @@ def test_perfect_motion_meets_its_goals_and_a_still_one_does_not(shared_bench):
     assert {row.key: row.status for row in motion.spread(trial)}["motion.div"] == "short"
 
 
+def test_every_purpose_has_puppets_of_its_own():
+    from emo2.evaluation.tiny import ablations, drift, mouths, pictures
+
+    purposes = [1, motion.CLIPS, motion.SPEEDS, motion.LONGS, motion.FIT, drift.LONG, mouths.SPEAKERS]
+    purposes += [pictures.VAE_SCENES, pictures.RENDERS, ablations.CLIPS, ablations.LIVELY]
+    assert len(set(purposes)) == len(purposes)
+
+
+def test_fewer_clips_are_fewer_of_everything_that_is_painted():
+    few = Amounts().with_clips(5)
+    assert (few.clips, few.made, few.alone, few.renders, few.lively) == (5, 2, 2, 30, 2)
+
+
 def test_videos_are_made_once(networks, tmp_path, monkeypatch):
     own = bench(networks, tmp_path)
     first = own.studio.videos([scene.shot() for scene in own.main], "test")

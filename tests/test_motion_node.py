@@ -8,7 +8,7 @@ import torch
 from emo2.models.errors import EMO2Error
 from emo2.models.types import AudioFeatures, Framing, Motion
 from emo2.nodes import host, sample_motion
-from emo2.nodes.sample_motion import LoadMotionModel, SampleHandMotion, body_offset, stretch
+from emo2.nodes.sample_motion import SMOOTHING, LoadMotionModel, SampleHandMotion, body_offset, stretch
 from seed_only_cases import seed_only
 
 PLAIN = {
@@ -83,13 +83,14 @@ def test_widgets_reach_the_sampler(loaded, monkeypatch):
     assert seen["speed"] == [pytest.approx(4 * loaded.module.config.ordinary_speed), None]
     assert seen["mask"].tolist() == [True, False]
     assert (seen["seed"], seen["steps"], seen["cfg"], seen["scheduler"]) == (9, 2, 1.5, "dpm++")
-    assert seen["offset"] is None and seen["image_embed"] is None
+    assert seen["offset"] is None and seen["image_embed"] is None and seen["smoothing"] == SMOOTHING
     run(loaded, 4.0, speed_left=0.0)
     assert seen["style"] is None and seen["speed"] == [0.0, None]
 
 
 @pytest.mark.parametrize("option", [
     {"style": "singing"}, {"speed_left": 2.0}, {"speed_right": 2.0}, {"hands": "right only"}, {"seed": 4}, {"cfg": 1.0},
+    {"smoothing": 0.0}, {"smoothing": 1.0},
     {"clip_vision_output": types.SimpleNamespace(image_embeds=torch.ones(1, 64))},
 ])  # fmt: skip
 def test_every_option_changes_the_motion(loaded, option):

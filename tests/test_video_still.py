@@ -40,6 +40,20 @@ def test_what_differs_is_left_alone(reference):
     assert (kept[:, : half - edge] - reference.image[:, : half - edge]).abs().max() < 2e-3
 
 
+def test_fine_detail_goes_with_the_thing_that_it_belongs_to():
+    """A hand with a fingertip that the autoencoder loses, and a crack in the wall that it loses too."""
+    wall = np.full((128, 96, 3), 0.5, np.float32)
+    rebuilt = wall.copy()
+    rebuilt[40:60, 30:50] = 0.9  # the hand
+    picture = rebuilt.copy()
+    picture[37:40, 38:41] = 0.9  # its fingertip
+    picture[100:103, 70:73] = 0.9  # a crack
+    frame = torch.from_numpy(wall)[None]  # the hand has gone
+    kept = Still(picture, rebuilt).kept(frame)[0]
+    assert kept[38, 39, 0] == pytest.approx(0.5, abs=0.05) and kept[101, 71, 0] == pytest.approx(0.9, abs=0.01)
+    assert torch.allclose(Still(picture, rebuilt).kept(torch.from_numpy(rebuilt)[None])[0], torch.from_numpy(picture))
+
+
 def test_strength_lies_between_the_network_and_the_picture(reference):
     vae = cases.LinearVAE()
     frame = torch.from_numpy(Still.of(vae, reference).rebuilt)[None]

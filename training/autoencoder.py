@@ -91,8 +91,8 @@ class AutoencoderRecipe(Recipe):
             raise EMO2Error("config recipe.sampled", "data and begin beside it", f"no {lacking}", todo)
         if not 0 < own.mix <= 1 or (own.mix < 1 and not own.begin):
             given = own.mix if own.begin else f"{own.mix} and nothing to begin with"
-            todo = "Give 1, or recipe.begin as well."
-            raise EMO2Error("config recipe.mix", "a share above 0, up to 1, of begin's weights", given, todo)
+            todo = "Give 0.7, or 1 for all of it." if own.begin else "Give recipe.begin as well, or 1."
+            raise EMO2Error("config recipe.mix", "a share of what is learned, above 0, up to 1", given, todo)
         self._held_out: Tensor | None = None
 
     def build(self) -> nn.Module:
@@ -152,7 +152,7 @@ class AutoencoderRecipe(Recipe):
         return [save_checkpoint(path, "vae", self.own.config(), tensors, notes=notes)]
 
     def _mixed(self, module: nn.Module) -> nn.Module:
-        """The lesson with a share of its weights as they were in `begin`."""
+        """The lesson with weights between those of `begin` (0) and its own (1), at `mix`."""
         if self.own.mix == 1:
             return module
         mixed = copy.deepcopy(module)

@@ -51,7 +51,7 @@ class PuppetEstimatorRecipe(Recipe):
     """`emo2 train puppet-estimator`."""
 
     name: ClassVar[str] = "puppet-estimator"
-    harmless = frozenset({"begin"})
+    harmless = frozenset({"begin", "vae"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)

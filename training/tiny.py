@@ -1,7 +1,7 @@
 """How the shipped weights are made from nothing: which trainings, in which order, with what data.
 
-Two single-thread processes do the work on a CPU: stage 1 and the small networks learn beside the painting and the
-autoencoder. A GPU does one training after the other.
+Two single-thread processes do the work on a CPU: stage 1 learns beside the painting and the autoencoder, the small
+networks beside stage 2. A GPU does one training after the other.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-image", encoding, (*shown, f"recipe.vae={vae}"), minutes=120),
         _training(plan, "pose-discriminator", encoding, (f"recipe.data={data}",), minutes=15),
         _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
-        _training(plan, "puppet-estimator", ("autoencoder",), (f"recipe.vae={vae}",), minutes=90),
+        _training(plan, "puppet-estimator", ("autoencoder",), (f"recipe.vae={vae}",), minutes=100),
     ]
     pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")

@@ -73,7 +73,7 @@ class Amounts:
         if clips < 1:
             raise EMO2Error("--clips", "at least 1", clips, "Give a number of clips; 50 is usual.")
         share = clips / self.clips
-        scaled = {name: max(1, round(getattr(self, name) * share)) for name in ("made", "alone")}
+        scaled = {name: max(1, round(getattr(self, name) * share)) for name in ("made", "alone", "renders", "lively")}
         return replace(self, clips=clips, **scaled)
 
 

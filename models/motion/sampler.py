@@ -100,15 +100,22 @@ def sample_motion(
 def evened(motion: Motion, seconds: float) -> Motion:
     """The motion without the sampler's trembling: hands and body points smoothed, the body's place as it was.
 
-    Guidance enlarges gestures and the trembling on them alike. Stretches in which other hands are hidden are smoothed
-    by themselves, so that no hand moves towards the pose that stands for a hidden one.
+    Guidance enlarges gestures and the trembling on them alike. Each hand is smoothed by itself in every stretch that
+    shows it, so that it does not move towards the pose that stands for a hidden one.
     """
-    changes = np.flatnonzero((np.diff(motion.visible.astype(int), axis=0) != 0).any(1)) + 1
-    pieces = []
-    for start, stop in itertools.pairwise([0, *changes.tolist(), len(motion)]):
-        pieces.append(smooth(motion.frames(start, stop), seconds, body=True))
-    names = ("rotations", "translations", "keypoints")
-    return motion.replace(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names})
+    if seconds == 0:
+        return motion
+    points = smooth(motion, seconds, body=True).keypoints
+    rotations, translations = motion.rotations.copy(), motion.translations.copy()
+    for hand, side in enumerate(("left", "right")):
+        changes = np.flatnonzero(np.diff(motion.visible[:, hand].astype(int))) + 1
+        for start, stop in itertools.pairwise([0, *changes.tolist(), len(motion)]):
+            if motion.visible[start, hand]:
+                piece = smooth(motion.frames(start, stop), seconds, side)
+                rotations[start:stop, hand], translations[start:stop, hand] = (
+                    piece.rotations[:, hand], piece.translations[:, hand]
+                )  # fmt: skip
+    return motion.replace(rotations=rotations, translations=translations, keypoints=points)
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,8 @@ class PuppetEstimator(nn.Module):
     def estimate(self, pictures: Tensor) -> Estimate:
         """What is seen in pictures (B, 3, H, W) 0..1 of the network's size; points in its pixels.
 
-        Every picture is looked at twice, the second time in a mirror, and the shares are the geometric mean of both: it
-        finds a quarter fewer hands in wrong places, and is less sure where the two looks disagree.
+        Every picture is looked at twice, the second time in a mirror, and the shares are the geometric mean of both:
+        fewer hands are found in wrong places, and it is less sure where the two looks disagree.
         """
         rows, columns = pictures.shape[2] // STRIDE, pictures.shape[3] // STRIDE
         looks = [self(pictures), _back(self(pictures.flip(3)), rows, columns)]
