@@ -58,6 +58,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--steps", metavar="N", type=int, default=8, help="denoising steps of the video (%(default)s)")
     parser.add_argument("--cfg", metavar="X", type=float, default=1.5, help="guidance of the video (%(default)s)")
     parser.add_argument("--motion-cfg", metavar="X", type=float, default=2.5, help="guidance of stage 1 (%(default)s)")
+    parser.add_argument(
+        "--motion-smoothing", metavar="S", type=float, default=0.12, help="its smoothing, seconds (%(default)s)"
+    )
     parser.add_argument("--scheduler", metavar="NAME", default="ddim", help="of the video (%(default)s)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
     parser.add_argument(
@@ -112,6 +115,9 @@ def _profile(options: argparse.Namespace) -> int:
 
     if not 0 <= options.seed < 1000:
         raise EMO2Error("--seed", "a number from 0 to 999", options.seed, "Choose another.")
+    if not 0 <= options.motion_smoothing <= 10:
+        given = options.motion_smoothing
+        raise EMO2Error("--motion-smoothing", "0 to 10 seconds", given, "0.12 is usual, 0 leaves motion as sampled.")
     work, device = output_folder(options.work, "--work"), _device()
     settings = Settings(steps=options.steps, cfg=options.cfg, scheduler=options.scheduler)
     amounts = (Amounts.quick() if options.quick else Amounts()).with_clips(options.clips)
@@ -120,6 +126,7 @@ def _profile(options: argparse.Namespace) -> int:
     with Bars(options.quiet) as bars:
         studio = Studio(
             Networks(folders, device=device), work, settings, motion_cfg=options.motion_cfg,
+            motion_smoothing=options.motion_smoothing,
             workers=0 if device != "cpu" else _workers(options.workers), precision=options.precision, progress=bars,
         )  # fmt: skip
         ablations = Path(options.ablations) if options.ablations else None
