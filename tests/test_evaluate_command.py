@@ -54,8 +54,8 @@ def test_what_is_wrong_is_told_in_one_line_before_any_work(arguments, words, cap
 def report(networks=None):
     rows = (figure("vae.psnr", 29.5, interval=(28.5, 30.5), count=50), figure("video.hands_real", 0.99),
             figure("motion.fgd", 0.2), figure("motion.div", None, note="missing x"))  # fmt: skip
-    about = {"steps": 12, "cfg": 1.5, "scheduler": "ddim", "motion_steps": 25, "motion_cfg": 1.5, "motion_smoothing": 0.12,
-             "seed": 0, "date": "2026-11-21", "networks": networks or {}}  # fmt: skip
+    about = {"steps": 12, "cfg": 1.5, "scheduler": "ddim", "motion_steps": 25, "motion_cfg": 1.5,
+             "motion_smoothing": 0.12, "seed": 0, "date": "2026-11-21", "networks": networks or {}}  # fmt: skip
     return Report(rows, about)
 
 
