@@ -36,6 +36,7 @@ TALL = {
     "SaveImage": 300,
     "SaveVideo": 640,
     "LoadAudio": 120,
+    "EMO2SampleVideo": 720,  # its preview while it works
     "EMO2StreamVideo": 1020,
 }
 ONLY_NEW = {"CreateVideo": {"bit_depth"}}
