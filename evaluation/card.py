@@ -165,6 +165,8 @@ def note_metrics(folder: Path, report: Report) -> list[Path]:
         if networks.digest(header.kind) != known[path.name]:
             given = f"one of other weights than {path.name}"
             raise EMO2Error("--json", "the evaluation of these weights", given, "Run the evaluation again.")
+        if header.notes.get("metrics") == json.dumps(metrics):
+            continue  # the format's metadata has no order: every file written again is another one
         notes = {**header.notes, "metrics": json.dumps(metrics)}
         written.append(save_checkpoint(path, header.kind, header.config, read_tensors(path), notes=notes))
     return written

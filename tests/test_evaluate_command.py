@@ -99,6 +99,9 @@ def test_the_card_has_the_stored_figures_and_so_has_the_metadata(tmp_path, capsy
     header = read_header(path)
     assert json.loads(header.notes["metrics"]) == {"video.hands_real": 0.99} and header.notes["steps"] == "777"
     assert Networks([weights]).digest("puppet_estimator") == digest
+    before = path.stat().st_mtime_ns
+    assert main([*command, "--card", str(weights / "README.md")]) == 0
+    assert path.stat().st_mtime_ns == before, "written again without need"
 
 
 def test_figures_of_other_weights_are_refused(tmp_path):
