@@ -49,18 +49,24 @@ def widget_values(
 def _aligned(saved: list[Any], definition: Definition, is_widget: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
     place = 0
-    left = sum(is_widget(spec) for spec in specs(definition))  # dynamic choices counted at their defaults
+    known = [spec for spec in specs(definition) if is_widget(spec)]  # dynamic choices counted at their defaults
+    left, controls = len(known), sum(map(_controlled, known))
     required, uploads = True, False
 
     def spare() -> bool:
         return len(saved) - place > max(left, 0)
+
+    def pseudo() -> bool:
+        # An empty text may be a value: it is only passed over where all that is still to come has its own.
+        certain = len(saved) - place > max(left + controls, 0)
+        return spare() and saved[place] in PSEUDO and (saved[place] != "" or certain)
 
     for spec in specs(definition, values):
         if not is_widget(spec):
             continue
         if required and not spec.required:
             # Upload buttons and players stand behind the required widgets.
-            while uploads and spare() and saved[place] in PSEUDO:
+            while uploads and pseudo():
                 place += 1
             required = False
         uploads = uploads or any(spec.options.get(name) for name in UPLOADS)
@@ -68,7 +74,7 @@ def _aligned(saved: list[Any], definition: Definition, is_widget: Any) -> dict[s
             place += 1
         value = saved[place] if place < len(saved) else None
         values[spec.name] = spec.default if value is None else value
-        place, left = place + 1, left - 1
+        place, left, controls = place + 1, left - 1, controls - _controlled(spec)
         if place < len(saved) and isinstance(saved[place], str) and saved[place] in CONTROLS and _controlled(spec):
             place += 1
             if spec.kind == "COMBO" and spare() and isinstance(saved[place], str):

@@ -301,6 +301,14 @@ def test_values_come_back_whatever_the_node_looks_like(data):
     assert widget_values(saved, {"input": {"required": required, "optional": optional}}) == expected
 
 
+def test_an_empty_text_behind_an_upload_button_is_a_value():
+    optional = {"text": ["STRING", {}], "cfg": ["FLOAT", {}], "seed": ["INT", {"control_after_generate": True}]}
+    node = {"input": {"required": {"file": [["a", "b"], {"image_upload": True}]}, "optional": optional}}
+    found = widget_values(["b", "image", "", 0.5, 7, "fixed"], node)
+    assert found == {"file": "b", "text": "", "cfg": 0.5, "seed": 7}
+    assert widget_values(["b", "", "", 0.5, 7, "fixed"], node) == found
+
+
 def test_reading_either_form(tmp_path):
     path = tmp_path / "flow.json"
     path.write_text(json.dumps({"prompt": {"1": {"class_type": "Save"}}, "client_id": "x"}))

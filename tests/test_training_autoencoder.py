@@ -261,8 +261,8 @@ def test_both_kinds_of_latents_come_with_their_own_frame(sampled):
         ({"sampled": 1.5}, "a share from 0 to 1"),
         ({"sampled": 0.5}, "no begin"),
         ({"mix": 0.5}, "nothing to begin with"),
-        ({"mix": 0.0, "begin": "x"}, "a share above 0"),
-        ({"mix": float("nan"), "begin": "x"}, "a share above 0"),
+        ({"mix": 0.0, "begin": "x"}, "above 0, up to 1"),
+        ({"mix": float("nan"), "begin": "x"}, "above 0, up to 1"),
         ({"sampled": 0.5, "data": None, "begin": "x"}, "no data"),
     ],
 )
