@@ -111,13 +111,12 @@ def _profile(options: argparse.Namespace) -> int:
     from ..evaluation.tiny.networks import Networks
     from ..evaluation.tiny.run import evaluate
     from ..evaluation.tiny.studio import Studio
+    from ..models.motion.edit_blend import number
     from ..models.video.conditions import Settings
 
     if not 0 <= options.seed < 1000:
         raise EMO2Error("--seed", "a number from 0 to 999", options.seed, "Choose another.")
-    if not 0 <= options.motion_smoothing <= 10:
-        given = options.motion_smoothing
-        raise EMO2Error("--motion-smoothing", "0 to 10 seconds", given, "0.12 is usual, 0 leaves motion as sampled.")
+    number("--motion-smoothing", options.motion_smoothing, 0, 10, "seconds")
     work, device = output_folder(options.work, "--work"), _device()
     settings = Settings(steps=options.steps, cfg=options.cfg, scheduler=options.scheduler)
     amounts = (Amounts.quick() if options.quick else Amounts()).with_clips(options.clips)

@@ -107,6 +107,10 @@ class Scene:
         """(F, H, W, 3) uint8."""
         return self.puppet.video(count=self.frames)
 
+    def pictures(self, at: np.ndarray) -> np.ndarray:
+        """Single frames of the truth, (n, H, W, 3) uint8, without painting the others."""
+        return np.concatenate([self.puppet.video(start=int(frame), count=1) for frame in at])
+
     @cached_property
     def picture(self) -> np.ndarray:
         """The reference, (H, W, 3) uint8."""

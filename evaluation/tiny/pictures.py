@@ -32,9 +32,7 @@ def reconstruction(bench: Bench) -> list[Row]:
     count = max(1, bench.amounts.pictures // PICTURES_A_SCENE)
     signal, likeness = [], []
     for number, scene in enumerate(bench.scenes(VAE_SCENES, count, 50), 1):
-        true = np.stack(
-            [scene.puppet.video(start=at, count=1)[0] for at in np.linspace(0, 49, PICTURES_A_SCENE, dtype=int)]
-        )
+        true = scene.pictures(np.linspace(0, 49, PICTURES_A_SCENE, dtype=int))
         made = round_trip(bench, true)
         signal.append(frame_psnr(made, true).mean())
         likeness.append(frame_ssim(made, true).mean())
@@ -143,17 +141,14 @@ def hands(bench: Bench) -> list[Row]:
 def estimated(bench: Bench) -> Row:
     """How often the estimator finds the hands in the truth's own pictures: of many people, as a clip's frames are all
     alike and the few people of the other figures would say little."""
-    estimator = bench.networks.puppet_estimator
-    values = []
+    seen, truths = [], []
     people = bench.main + bench.scenes(RENDERS, bench.amounts.renders, RENDERS_EVERY * 5)
     for number, scene in enumerate(people, 1):
         at = np.arange(0, scene.frames, RENDERS_EVERY)
-        truth = Truth.of(scene.puppet, count=scene.frames).at(at)
-        pictures = np.concatenate([scene.puppet.video(start=int(i), count=1) for i in at])
-        values.append(hands_within([see(pictures, estimator)], [truth], 0.05).clips[0])
+        truths.append(Truth.of(scene.puppet, count=scene.frames).at(at))
+        seen.append(see(scene.pictures(at), bench.networks.puppet_estimator))
         bench.studio.progress("real renders", number, len(people))
-    shares = np.array(values)
-    known = shares[np.isfinite(shares)]
-    main = shares[: len(bench.main)]
+    measured = hands_within(seen, truths, 0.05)
+    main = measured.clips[: len(bench.main)]
     own = f"; the {len(main)} of the clips alone: {np.nanmean(main):.3f}" if np.isfinite(main).any() else ""
-    return row("video.hands_real", bootstrap(known), f"the truth's own pictures of {len(shares)} people{own}")
+    return from_clips("video.hands_real", measured, f"the truth's own pictures of {len(people)} people{own}")

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from ...models.errors import EMO2Error
-from ...models.types import FRAME_FIELDS, Motion
+from ...models.motion.edit_blend import gather
+from ...models.types import Motion
 from ...training.puppet_samples import places
 from ...training.puppets.identity import Identity, Scene
 from ...training.puppets.painter import paint
@@ -56,9 +57,8 @@ class Truth:
     def at(self, frames: np.ndarray) -> Truth:
         """The truth of single frames, at places (n,) that rise."""
         pick = np.asarray(frames, int)
-        motion = self.motion.replace(**{name: getattr(self.motion, name)[pick] for name in FRAME_FIELDS})
         kept = (self.head[pick], self.mouth[pick], self.blink[pick])
-        return Truth(self.identity, motion, *kept, self.size, self.performed)
+        return Truth(self.identity, gather(self.motion, pick), *kept, self.size, self.performed)
 
     @cached_property
     def _places(self):  # type: ignore[no-untyped-def]

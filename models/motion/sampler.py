@@ -105,9 +105,12 @@ def evened(motion: Motion, seconds: float) -> Motion:
     """
     if seconds == 0:
         return motion
-    points = smooth(motion, seconds, body=True).keypoints
-    rotations, translations = motion.rotations.copy(), motion.translations.copy()
+    even = smooth(motion, seconds, body=True)
+    rotations, translations = even.rotations.copy(), even.translations.copy()
     for hand, side in enumerate(("left", "right")):
+        if motion.visible[:, hand].all():
+            continue
+        rotations[:, hand], translations[:, hand] = motion.rotations[:, hand], motion.translations[:, hand]
         changes = np.flatnonzero(np.diff(motion.visible[:, hand].astype(int))) + 1
         for start, stop in itertools.pairwise([0, *changes.tolist(), len(motion)]):
             if motion.visible[start, hand]:
@@ -115,7 +118,7 @@ def evened(motion: Motion, seconds: float) -> Motion:
                 rotations[start:stop, hand], translations[start:stop, hand] = (
                     piece.rotations[:, hand], piece.translations[:, hand]
                 )  # fmt: skip
-    return motion.replace(rotations=rotations, translations=translations, keypoints=points)
+    return motion.replace(rotations=rotations, translations=translations, keypoints=even.keypoints)
 
 
 @dataclass(frozen=True)
