@@ -46,7 +46,8 @@ LIMITS = """\
 
 - {size} pixels, cartoon puppets, one person, half-body; any other picture comes out as a puppet that resembles it.
 - Voices: synthetic ones in training, most of them English. Real voices move the mouth too (see the table).
-- Hand confidence changes next to nothing: at this size a sharp hand and a blurred one look nearly the same.
+- Hand confidence changes next to nothing: what they learned from has its hands where the maps say, sure or not. Taught
+  where it has something to say (the ablation's puppets, whose hands are misjudged half of the time), it counts.
 - Fingers are blurred at this size; what they do is better seen in the motion than in the picture.
 - Figures marked "{short}" or "{missing}" are just that: nothing here is estimated.
 

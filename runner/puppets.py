@@ -20,6 +20,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--frames", metavar="N", type=int, default=36, help="frames a puppet (default %(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="number of the first puppet")
     parser.add_argument("--split", choices=("train", "held-out"), default="train", help="which world (default train)")
+    parser.add_argument(
+        "--unsure", metavar="SHARE", type=float, default=0.0,
+        help="share of the time in which hands are unsharp and found in wrong places, as in real footage (default 0)",
+    )  # fmt: skip
     parser.add_argument("--vae", metavar="FILE", type=Path, help="also encode them with this autoencoder")
     parser.add_argument(
         "--video", metavar="FILE", type=Path,
@@ -47,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     with tqdm(desc="paint", unit="puppet") as bar:
         write_cache(options.out, options.count, options.seed, options.split, options.frames, progress=_tick(bar),
-                    part=part)  # fmt: skip
+                    part=part, unsure=options.unsure)  # fmt: skip
     if options.vae is not None:
         from ..training.puppets.latents import encode_cache
 

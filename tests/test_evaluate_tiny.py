@@ -23,7 +23,7 @@ from evaluate_cases import CONFIGS, write_networks
 
 FEW = Amounts(clips=2, frames=18, made=1, alone=1, drifts=1, drift_seconds=2.0, pictures=4, renders=2, lively=1,
               lively_seconds=1.0, people=3, motions=4, motion_seconds=2.0, fit=10, speeds=3, longs=1, long_seconds=12.2,
-              among=4, ablated=1)  # fmt: skip
+              among=4, ablated=1, asked_sharp=1)  # fmt: skip
 
 
 def bench(folder, work, amounts=FEW):

@@ -174,6 +174,16 @@ def test_ablations_change_the_network(files):
     assert torch.isfinite(losses).all()
 
 
+def test_without_confidence_every_hand_is_sure(files):
+    told, untold = (recipe(files, hand_confidence=on).build().video.eval() for on in (True, False))
+    maps, sure = torch.rand(1, 6, 2, 64, 48), torch.ones(1, 2, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            untold.encode_maps(maps, sure * 0.1), told.encode_maps(maps, sure), rtol=0, atol=4e-3
+        )
+        assert (told.encode_maps(maps, sure * 0.1) - told.encode_maps(maps, sure)).abs().max() > 0.05
+
+
 def test_without_a_voice_encoder_it_stays_deaf(files):
     quiet = {name: value for name, value in files.items() if name != "audio_encoder"}
     made = recipe(quiet, drops=STILL)

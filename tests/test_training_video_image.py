@@ -11,7 +11,7 @@ from emo2.models.video.conditions import Conditions
 from emo2.training.beginnings import steps_before
 from emo2.training.puppets.cache import latents_path
 from emo2.training.video_data import spread_levels
-from emo2.training.video_image import VideoImageRecipe
+from emo2.training.video_image import VideoImageRecipe, give_code
 from emo2.training.video_lesson import VideoLesson, is_clip_part, level_weights
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
 from video_run_cases import one_thread  # noqa: F401
@@ -171,7 +171,9 @@ def test_the_noisiest_level_counts_and_the_cleanest_does_not_rule():
 
 @pytest.mark.parametrize("options, word", [
     ({"targets": 0}, "targets"), ({"profile": "huge"}, "profile"), ({"drops": {"sound": 1.0}}, "sound"),
-    ({"network": {"wide": 3}}, "wide"), ({"network": {"heads": 7}}, "heads"),
+    ({"network": {"wide": 3}}, "wide"), ({"confidence_code": -1.0}, "confidence_code"),
+    ({"confidence_code": 0.5, "network": {**NETWORK, "hand_confidence": False}}, "without confidence"),
+    ({"network": {"heads": 7}}, "heads"),
 ])  # fmt: skip
 def test_wrong_options_are_named(folder, options, word):
     with pytest.raises(EMO2Error, match=word):
@@ -209,6 +211,25 @@ def test_it_can_begin_with_another_networks_weights(folder, tmp_path):
         lesson(recipe(folder, network={**NETWORK, "widths": [16, 16]}, begin=str(path)))
     with pytest.raises(EMO2Error, match=r"recipe\.begin"):
         lesson(recipe(folder, begin=str(tmp_path / "none.safetensors")))
+
+
+def test_a_code_for_confidence_leaves_full_confidence_as_it_was(folder):
+    plain, coded = (fill(lesson(recipe(folder))).video.eval() for _ in range(2))
+    coded.load_state_dict(plain.state_dict())
+    give_code(coded, 0.5, seed=3)
+    maps = torch.rand(1, 6, 2, 64, 48)
+    sure, unsure = torch.ones(1, 2, 2), torch.full((1, 2, 2), 0.2)
+    with torch.no_grad():
+        torch.testing.assert_close(coded.encode_maps(maps, sure), plain.encode_maps(maps, sure))
+        torch.testing.assert_close(coded.encode_maps(maps), plain.encode_maps(maps))
+        told = coded.encode_maps(maps, unsure) - plain.encode_maps(maps, unsure)
+    assert told.abs().mean() > 0.1
+    module = lesson(recipe(folder, confidence_code=0.5))
+    deviation = module.video.confidence_embedding.hands.weight.std(0)
+    assert (
+        (deviation > 0.2) & (deviation < 1.0)
+    ).all() and module.video.confidence_embedding.hands.weight.requires_grad
+    assert not lesson(recipe(folder)).video.confidence_embedding.hands.weight.any()
 
 
 def test_stable_diffusions_unet_begins_both_networks(folder, tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -124,7 +125,7 @@ class VideoClipRecipe(Recipe):
         video = VideoModel(self.config)
         tensors = read_tensors(Path(own.image), "config recipe.image")
         if video.confidence_embedding is None:
-            tensors = {name: value for name, value in tensors.items() if not name.startswith("confidence_embedding.")}
+            tensors = without_confidence(tensors)
         load_strictly(video, tensors, Path(own.image).name, "config recipe.image")
         video.float().requires_grad_(False)
         if read_header(own.image).notes.get("stage") == "image":
@@ -167,6 +168,16 @@ class VideoClipRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         before = steps_before(self.own.image, "video")
         return [export_video(video_of(module), folder, {**notes, **before, "stage": "clip"})]
+
+
+def without_confidence(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A VideoModel's tensors without its confidence embedding: every hand then has full confidence."""
+    tensors = dict(tensors)
+    embedding = tensors.pop("confidence_embedding.hands.weight", None)
+    if embedding is not None:
+        bias = tensors["guider.conv_out.bias"]
+        tensors["guider.conv_out.bias"] = (bias.float() + embedding.float().sum(1)).to(bias.dtype)
+    return tensors
 
 
 def part_of(name: str) -> str:

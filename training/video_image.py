@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -37,8 +38,8 @@ class VideoImageOptions:
 
     targets: pictures a reference. other_reference: how often another frame is the reference instead of the record's own
     reference picture. drops: as `video_data.Drops`; emphasis: as `video_data.Emphasis`. confidence_noise: deviation.
-    snr_gamma: limit on the weight of low noise. previews: how many puppets on the sample sheet, preview_steps: DDIM
-    steps for it.
+    confidence_code: deviation of a code that the confidence embedding begins with (see `give_code`). snr_gamma: limit
+    on the weight of low noise. previews: how many puppets on the sample sheet, preview_steps: DDIM steps for it.
     """
 
     data: str
@@ -53,6 +54,7 @@ class VideoImageOptions:
     drops: Mapping[str, Any] = field(default_factory=dict)
     emphasis: Mapping[str, Any] = field(default_factory=dict)
     confidence_noise: float = 0.03
+    confidence_code: float = 0.0
     snr_gamma: float = 5.0
     previews: int = 4
     preview_steps: int = 10
@@ -72,6 +74,11 @@ class VideoImageRecipe(Recipe):
         self.emphasis = read_options(Emphasis, own.emphasis)
         if own.targets < 1:
             raise EMO2Error("config recipe.targets", "at least 1", own.targets, "Give 4.")
+        if not 0 <= own.confidence_code < float("inf"):
+            raise EMO2Error("config recipe.confidence_code", "0 or more", own.confidence_code, "0.5 is plenty.")
+        if own.confidence_code and not self.config.hand_confidence:
+            given = f"{own.confidence_code} and a network without confidence embedding"
+            raise EMO2Error("config recipe.confidence_code", "0", given, "Leave it out, or network.hand_confidence.")
 
     def build(self) -> nn.Module:
         keep_freed_memory()
@@ -83,6 +90,8 @@ class VideoImageRecipe(Recipe):
             begin_with_sd(video, Path(self.own.stable_diffusion))
         if self.own.begin:
             begin_with(video, self.own.begin, "video", fresh=("reference_input.",), anew=is_clip_part)
+        if self.own.confidence_code:
+            give_code(video, self.own.confidence_code, self.seed)
         video.requires_grad_(False)
         for _, parameter in image_parameters(video):
             parameter.requires_grad_(True)
@@ -103,6 +112,20 @@ class VideoImageRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         before = steps_before(self.own.begin, "video") if self.own.begin else {}
         return [export_video(video_of(module), folder, {**notes, **before, "stage": "image"})]
+
+
+@torch.no_grad()
+def give_code(video: VideoModel, deviation: float, seed: int) -> None:
+    """Add a random code to the confidence embedding and take it off the map guider's output: full confidence changes
+    nothing.
+
+    An embedding near zero is a saddle: nothing reads it, so nothing teaches it, and a short training stays there.
+    """
+    assert video.confidence_embedding is not None
+    weight, bias = video.confidence_embedding.hands.weight, video.guider.conv_out.bias
+    code = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)) * deviation
+    weight += code
+    bias -= code.sum(1)
 
 
 def video_of(lesson: nn.Module) -> VideoModel:

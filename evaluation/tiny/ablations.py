@@ -1,12 +1,13 @@
 """Part `ablations`: what each piece of the method is worth, clip by clip, with intervals of the paired difference.
 
 With and without motion generation is asked of the shipped weights. The others compare short clip trainings from one
-image checkpoint (`emo2 train-tiny --ablations`), each but for the one switch like `base`.
+image checkpoint (`emo2 train-tiny --ablations`), each but for the one switch like `base`. They learn from puppets as
+footage has them (`training.puppets.footage`), and paint ordinary held-out ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -111,13 +112,13 @@ class Variant:
         self.steps = networks.header("video").notes.get("steps", "the same")
         self.scenes: list[Scene] = bench.scenes(CLIPS, bench.amounts.ablated, bench.amounts.frames)
 
-    def paint(self, change: Callable[[Motion], Motion] = lambda motion: motion) -> list[np.ndarray]:
-        shots = [scene.shot(change(scene.motion)) for scene in self.scenes]
+    def paint(self, scenes: Sequence[Scene], change: Callable[[Motion], Motion] = lambda m: m) -> list[np.ndarray]:
+        shots = [scene.shot(change(scene.motion)) for scene in scenes]
         return self.studio.videos(shots, f"videos of the variant {self.name}")
 
     @cached_property
     def videos(self) -> list[np.ndarray]:
-        return self.paint()
+        return self.paint(self.scenes)
 
     @cached_property
     def truths(self) -> list[Truth]:
@@ -126,8 +127,10 @@ class Variant:
 
 def confidence(variant: Variant) -> np.ndarray:
     """HKC (n,) when sharp hands are asked for, whatever the annotation said: what the confidence embedding is for."""
-    videos = variant.paint(lambda motion: motion.replace(confidence=np.ones_like(motion.confidence)))
-    return hkc([puppet_hand_points(video, variant.bench.networks.puppet_estimator) for video in videos]).clips
+    bench = variant.bench
+    scenes = bench.scenes(CLIPS, bench.amounts.asked_sharp, bench.amounts.frames)
+    videos = variant.paint(scenes, lambda motion: motion.replace(confidence=np.ones_like(motion.confidence)))
+    return hkc([puppet_hand_points(video, bench.networks.puppet_estimator) for video in videos]).clips
 
 
 def hands(variant: Variant) -> np.ndarray:

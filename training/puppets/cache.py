@@ -24,6 +24,7 @@ from ...models.errors import EMO2Error
 from ...models.maps import keypoint_maps, mano_maps
 from ...models.types import FRAME_FIELDS, Framing, Motion
 from ...models.whole_files import whole_file
+from .footage import as_footage
 from .hands import neutral_hands
 from .identity import split_rng
 from .world import SIZE, Puppet
@@ -225,21 +226,23 @@ def write_cache(
     size: tuple[int, int] = SIZE,
     progress: Callable[[int, int], None] = lambda done, total: None,
     part: tuple[int, int] = (0, 1),
+    unsure: float = 0.0,
 ) -> Path:
     """Paint puppets seed..seed+count-1 into `folder`; records that are there already stay.
 
     frames: length of a record; a third of them begin at the performance's first frame. part (k, n): this process
-    paints every n-th record from k on; cache.json appears once all are there.
+    paints every n-th record from k on; cache.json appears once all are there. unsure: as `footage.as_footage`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"version": VERSION, "count": count, "seed": seed, "split": split, "frames": frames, "size": list(size)}
+    about = {"version": VERSION, "count": count, "seed": seed, "split": split, "frames": frames, "size": list(size),
+             "unsure": unsure}  # fmt: skip
     _same_plan(folder, about)
     mine = range(part[0], count, part[1])
     for done, index in enumerate(mine):
         path = record_path(folder, index)
         if not path.is_file():
-            _write_record(path, seed + index, split, frames, size)
+            _write_record(path, seed + index, split, frames, size, unsure)
         progress(done + 1, len(mine))
     if all(record_path(folder, i).is_file() for i in range(count)):
         with whole_file(folder / "cache.json") as temporary:
@@ -260,7 +263,8 @@ def _same_plan(folder: Path, about: dict[str, Any]) -> None:
     plan = folder / "plan.json"
     if plan.is_file():
         before = json.loads(plan.read_text())
-        fixed = ("version", "seed", "split", "frames", "size")
+        before.setdefault("unsure", 0.0)
+        fixed = ("version", "seed", "split", "frames", "size", "unsure")
         if any(before.get(key) != about[key] for key in fixed):
             given = ", ".join(f"{key} {before.get(key)}" for key in fixed)
             raise EMO2Error("out", "an empty folder, or the same puppets", f"{folder} with {given}", "Choose another.")
@@ -268,12 +272,12 @@ def _same_plan(folder: Path, about: dict[str, Any]) -> None:
         Path(temporary).write_text(json.dumps(about))
 
 
-def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[int, int]) -> None:
+def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[int, int], unsure: float) -> None:
     rng = split_rng(number, split, 5)
-    puppet = Puppet.draw(number, split, seconds=float(rng.uniform(*SECONDS)))
+    puppet, annotated = as_footage(Puppet.draw(number, split, seconds=float(rng.uniform(*SECONDS))), unsure)
     total = len(puppet.motion)
     start = 0 if rng.random() < 1 / 3 or total <= frames else int(rng.integers(total - frames + 1))
-    motion = puppet.motion.frames(start, min(start + frames, total))
+    motion = annotated.frames(start, min(start + frames, total))
     count = len(motion)
     p, part = puppet.performance, slice(start, start + count)
     pictures = [puppet.reference(size), *puppet.video(size, start, count)]
