@@ -21,7 +21,7 @@ def run(quick: bool) -> list[dict]:
     from emo2.evaluation.tiny.studio import Studio
     from emo2.training.tiny import workers_here
 
-    parts = ("vae",) if quick else tuple(part for part in PARTS if part != "ablations")
+    parts = ("vae",) if quick else tuple(part for part in PARTS if part not in ("generation", "ablations"))
     with tempfile.TemporaryDirectory() as work:
         networks = Networks([WEIGHTS])
         studio = Studio(networks, Path(work), workers=workers_here()[0])

@@ -22,6 +22,7 @@ TITLES = {
     "motion": "Hand motion (stage 1)",
     "continuity": "Arms from hand maps alone",
     "drift": "Long videos",
+    "generation": "With and without motion generation",
     "ablations": "What each piece is worth",
 }
 INTRODUCTION = """\

@@ -268,6 +268,17 @@ class AudioFeatures:
         windows = np.arange(count)[:, None] * per + np.arange((2 * radius + 1) * per)[None]
         return states[windows]
 
+    def half_frames(self, fps: float, start: int, count: int, radius: int = 2) -> np.ndarray:
+        """States for frames start..start+count-1 as EchoMimicV2 picks them: (count, K, L, D) float32, K = 4 radius + 2.
+
+        Frame i has the states from int(i rate / fps) - 2 radius to int(i rate / fps) + 2 radius + 1, none interpolated;
+        before the beginning and past the end the outermost state stands.
+        """
+        at = np.floor(np.arange(start, start + count) * self.rate / fps).astype(np.int64)
+        places = (at[:, None] + np.arange(-2 * radius, 2 * radius + 2)).clip(0, len(self.hidden) - 1)
+        first, last = int(places.min()), int(places.max())
+        return np.asarray(self.hidden[first : last + 1], dtype=np.float32)[places - first]
+
     def loudness_at(self, fps: float, start: int, count: int) -> np.ndarray:
         """Loudness (count,) of video frames start..start+count-1; 0 outside the sound."""
         times = (np.arange(start, start + count) + 0.5) / fps

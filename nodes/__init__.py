@@ -4,7 +4,10 @@ from importlib import import_module
 
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
-STAGES = ("audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "maps", "framing", "video", "decode")
+STAGES = (
+    "audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "maps", "framing", "video", "echomimic",
+    "decode",
+)  # fmt: skip
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)
 

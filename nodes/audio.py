@@ -8,6 +8,7 @@ from typing import Any
 from ..models.audio import (
     CHUNK_SECONDS,
     VoiceEncoder,
+    WhisperEncoder,
     check_encoder,
     duration_of,
     encode,
@@ -28,10 +29,12 @@ LONG_SECONDS = 30
 
 
 def _encoders() -> dict[str, str]:
-    """Names of voice encoders, each with the model folder it is in: our checkpoints, and wav2vec 2.0 folders."""
+    """Names of voice encoders, each with its model folder: our checkpoints, folders of wav2vec 2.0 and Whisper, .pt."""
     found: dict[str, str] = {}
     for folder in FOLDERS:
-        for name in host.model_files(folder, kind="audio", suffixes=(".safetensors", "")):
+        for name in host.model_files(folder, kind="audio", suffixes=(".safetensors", "")) + host.model_files(
+            folder, suffixes=(".pt",)
+        ):
             path = host.model_path(name, folder, "encoder")
             if not path.is_dir() or is_encoder_folder(path):
                 found.setdefault(name, folder)
@@ -55,8 +58,8 @@ def _spool(seconds: float) -> Path | None:
 @node("EMO2LoadAudioEncoder", "EMO2 Load Audio Encoder", "EMO2/audio")
 class LoadAudioEncoder:
     DESCRIPTION = (
-        "Loads the wav2vec 2.0 encoder that listens to the voice: a Hugging Face folder in models/audio_encoders, or "
-        "the small encoder that the pack's own models use."
+        "Loads the encoder that listens to the voice: a Hugging Face folder of wav2vec 2.0 or Whisper in "
+        "models/audio_encoders, Whisper's own tiny.pt (EchoMimicV2's), or the small one that the pack's models use."
     )
     RETURN_TYPES = ("EMO2_AUDIO_ENCODER",)
     RETURN_NAMES = ("audio_encoder",)
@@ -66,8 +69,9 @@ class LoadAudioEncoder:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         tip = (
-            "A voice encoder: a wav2vec 2.0 folder (with config.json) or an EMO2 checkpoint, in ComfyUI's "
-            "models/audio_encoders or models/emo2. Take the one that your motion and video models were trained with."
+            "A voice encoder: a wav2vec 2.0 or Whisper folder (with config.json), Whisper's tiny.pt or an EMO2 "
+            "checkpoint, in ComfyUI's models/audio_encoders or models/emo2. Take the one that your motion and video "
+            "models were trained with."
         )
         return {"required": {"encoder": (list(_encoders()), {"tooltip": tip})}}
 
@@ -114,7 +118,7 @@ class EncodeAudio:
 
     def encode(self, audio_encoder: host.ModelHandle, audio: dict[str, Any]) -> tuple[AudioFeatures, float]:
         encoder = audio_encoder.module
-        assert isinstance(encoder, VoiceEncoder)
+        assert isinstance(encoder, (VoiceEncoder, WhisperEncoder))
         duration = duration_of(audio)
         spool = _spool(float(duration))
         waveform = prepare_waveform(audio, spool, on_block=host.check_cancelled)

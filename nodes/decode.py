@@ -15,6 +15,7 @@ from ..models.video.mp4 import CRF
 from ..models.video.sound import sound_of
 from ..models.video.still import Still
 from ..models.video.stream import stream_video
+from ..models.video.windows import windows_for
 from . import host
 from .loading import check_model, load_model
 from .registry import node
@@ -233,6 +234,10 @@ class StreamVideo:
         )  # fmt: skip
         known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config
+        if windows_for(config) is not None:
+            given = f"{model.header.name}, which makes all frames at once"
+            raise EMO2Error("model", "a model that goes on from its own last frames", given,
+                            "Use EMO2 Sample Video and EMO2 Decode Video.")  # fmt: skip
         if config.size[0] % 2 or config.size[1] % 2:
             given = f"{config.size[0]} x {config.size[1]}"
             raise EMO2Error("model", "an even picture size (H.264)", given, "Use EMO2 Sample Video and save pictures.")

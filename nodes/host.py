@@ -29,7 +29,11 @@ from .model_folders import kind_of, walk
 log = logging.getLogger("emo2")
 PACK = Path(__file__).resolve().parents[1]
 WEIGHTS = PACK / "weights"
-OWN_FOLDERS = {"emo2": {".safetensors"}, "mano": {".pkl", ".npz"}}
+OWN_FOLDERS = {
+    "emo2": {".safetensors"},
+    "mano": {".pkl", ".npz"},
+    "echomimic_v2": {".pth", ".safetensors"},
+}
 """Model folders that ComfyUI does not have by itself, with what it lists there; `register_folders` tells it."""
 WARNING_EVENT = "emo2.warning"
 """The message that web/js/warnings.js and the command line's `emo2 queue` listen for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,12 @@ def samples_of(latent: Any, where: str) -> torch.Tensor:
 
 
 def model_fingerprint(model: host.ModelHandle) -> str:
-    """SHA-256 of the model's file, remembered as long as the file does not change."""
-    status = model.header.path.stat()
-    return _fingerprint(str(model.header.path), status.st_mtime_ns, status.st_size)
+    """SHA-256 of the model's file, or of all its files, remembered as long as they do not change."""
+    found = []
+    for path in (model.header.path, *model.header.more):
+        status = path.stat()
+        found.append(_fingerprint(str(path), status.st_mtime_ns, status.st_size))
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=32)

@@ -15,7 +15,7 @@ from ..models.video.clips import plan_clips
 from ..models.video.decode import check_vae
 from ..models.video.photograph import looks_like_photograph
 from ..models.video.sampler import sample_video
-from ..models.video.windows import WEIGHTS, WindowOptions
+from ..models.video.windows import WEIGHTS, WindowOptions, windows_for
 from . import host
 from .loading import check_model, load_model
 from .registry import node
@@ -174,7 +174,8 @@ class SampleVideo:
                     "tooltip": "The voice, from EMO2 Encode Audio. It sets the video's length."}),
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
                 "windows": ("EMO2_WINDOWS", {
-                    "tooltip": "From EMO2 Context Windows: all frames in overlapping windows instead of clips."}),
+                    "tooltip": "From EMO2 Context Windows: all frames in overlapping windows instead of clips. A model "
+                               "that cannot go on from earlier frames (EchoMimicV2) has windows of its own without."}),
                 "previous": ("LATENT", {
                     "tooltip": "The frames just before start_second: the video goes on from their last 12."}),
             },
@@ -206,8 +207,9 @@ class SampleVideo:
         )  # fmt: skip
         known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config
+        windows = windows or windows_for(config)
         if windows is not None and previous is not None:
-            raise EMO2Error("previous", "nothing when windows are connected", "both", "Disconnect one of them.")
+            raise EMO2Error("previous", "nothing where a video is made in windows", "both", "Disconnect one of them.")
         total = conditions.video_length(known, end_second=end_second)
         start, count = conditions.frame_range(total, config.fps, start_second, end_second)
         warning = conditions.mismatch(known, total)

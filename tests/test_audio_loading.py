@@ -99,7 +99,7 @@ def spoil(folder, how):
     elif how == "other shapes":
         config.write_text(json.dumps(settings | {"hidden_size": 48, "num_attention_heads": 2}))
     elif how == "another model":
-        config.write_text(json.dumps(settings | {"model_type": "whisper"}))
+        config.write_text(json.dumps(settings | {"model_type": "hubert"}))
     elif how == "no json":
         config.write_text("<html>")
     elif how == "no config":
@@ -125,7 +125,7 @@ SPOILT = {
     "truncated": "truncated",
     "missing tensor": "q_proj.bias",
     "other shapes": "misshapen",
-    "another model": "whisper",
+    "another model": "hubert",
     "no json": "config.json",
     "no config": "config.json",
     "a list": "settings",

@@ -64,9 +64,9 @@ def test_an_untrained_encoder_says_so(outside):
 @pytest.mark.parametrize("place", ["audio_encoders", "emo2", "."])
 def test_hugging_face_folders_are_found_and_loaded(outside, place):
     hugging_face_folder(outside.models[0] / place / "my-wav2vec2")
-    other = outside.models[0] / place / "whisper"
+    other = outside.models[0] / place / "hubert"
     other.mkdir()
-    (other / "config.json").write_text('{"model_type": "whisper"}')
+    (other / "config.json").write_text('{"model_type": "hubert"}')
     if place == ".":
         hugging_face_folder(outside.models[0] / "vae" / "not-here")
     assert sorted(choices()) == sorted(["my-wav2vec2", SHIPPED])

@@ -95,10 +95,10 @@ def test_perfect_motion_meets_its_goals_and_a_still_one_does_not(shared_bench):
 
 
 def test_every_purpose_has_puppets_of_its_own():
-    from emo2.evaluation.tiny import ablations, drift, mouths, pictures
+    from emo2.evaluation.tiny import ablations, drift, generation, mouths, pictures
 
     purposes = [1, motion.CLIPS, motion.SPEEDS, motion.LONGS, motion.FIT, drift.LONG, mouths.SPEAKERS]
-    purposes += [pictures.VAE_SCENES, pictures.RENDERS, ablations.CLIPS, ablations.LIVELY]
+    purposes += [pictures.VAE_SCENES, pictures.RENDERS, ablations.CLIPS, generation.LIVELY]
     assert len(set(purposes)) == len(purposes)
 
 

@@ -1,8 +1,7 @@
 """Part `ablations`: what each piece of the method is worth, clip by clip, with intervals of the paired difference.
 
-With and without motion generation is asked of the shipped weights. The others compare short clip trainings from one
-image checkpoint (`emo2 train-tiny --ablations`), each but for the one switch like `base`. They learn from puppets as
-footage has them (`training.puppets.footage`), and paint ordinary held-out ones.
+Short clip trainings from one image checkpoint are compared (`emo2 train-tiny --ablations`), each but for the one switch
+like `base`. They learn from puppets as footage has them (`training.puppets.footage`), and paint ordinary held-out ones.
 """
 
 from __future__ import annotations
@@ -16,66 +15,22 @@ import numpy as np
 
 from ...models.types import Motion
 from ...training.tiny import VARIANTS
-from ..bootstrap import paired_difference
 from ..report import Row
-from ..video.fidelity import frame_psnr, frame_ssim
-from ..video.hands import hand_jerk, hkc, hkv
+from ..video.hands import hkc
 from ..video.puppet_arms import arm_continuity
 from ..video.puppet_hands import hands_within
 from ..video.puppet_seen import puppet_hand_points, see
 from ..video.puppet_truth import Truth
-from .bench import FPS, Bench, Scene
-from .goals import FIGURES, not_measured, noted, row
+from .bench import Bench, Scene
+from .generation import difference
+from .goals import FIGURES, not_measured
 from .networks import NAMES
 
-CLIPS, LIVELY = 9, 11
-"""Purposes of the puppets, see `Bench.numbers`."""
+CLIPS = 9
+"""Purpose of the puppets, see `Bench.numbers`."""
 
 
 def measure(bench: Bench) -> list[Row]:
-    """All rows of the part."""
-    kinds = ("video", "vae", "audio", "motion", "clip_vision", "puppet_estimator")
-    lacking = bench.networks.lacking(*kinds)
-    if lacking:
-        return [r for r in not_measured("ablations", lacking) if r.key not in SWITCHES] + variants(bench)
-    return noted(generation(bench), bench.networks.untrained(*kinds)) + variants(bench)
-
-
-def generation(bench: Bench) -> list[Row]:
-    """True against generated motion: nearness to the truth must favour the true, liveliness the generated."""
-    scenes = bench.main[: bench.amounts.made]
-    true, made = bench.main_videos[: len(scenes)], bench.made_videos
-    rows = []
-    for key, score in (("ablations.motion_psnr", frame_psnr), ("ablations.motion_ssim", frame_ssim)):
-        pairs = np.array([[score(v[::2], s.truth[::2]).mean() for v in both] for s, *both in zip(scenes, true, made)])
-        rows.append(_difference(key, pairs[:, 0], pairs[:, 1], "true {:.3f}, generated {:.3f}"))
-    return [*rows, liveliness(bench)]
-
-
-def liveliness(bench: Bench) -> Row:
-    """HKV with generated minus with true motion, in clips that hold whole gestures: two seconds are often one hold."""
-    scenes = bench.scenes(LIVELY, bench.amounts.lively, round(bench.amounts.lively_seconds * FPS))
-    motions = bench.studio.motions([scene.gesture() for scene in scenes], "hand motion of whole gestures")
-    shots = [s.shot(m) for s, m in zip(scenes, motions)] + [s.shot() for s in scenes]
-    videos = bench.studio.videos(shots, f"videos of {bench.amounts.lively_seconds:g} s, generated and true motion")
-    seen = [puppet_hand_points(video, bench.networks.puppet_estimator) for video in videos]
-    halves = seen[: len(scenes)], seen[len(scenes) :]
-    shaking = [hand_jerk(points, FPS).value for points in halves]
-    beside = "; jerk {:.1f} and {:.1f} widths/s^3".format(*(value or 0 for value in shaking))
-    first, second = (hkv(points).clips for points in halves)
-    return _difference("ablations.motion_hkv", first, second, "generated {:.2f}, true {:.2f}" + beside)
-
-
-def _difference(key: str, first: np.ndarray, second: np.ndarray, note: str) -> Row:
-    """Row of mean(first - second) over the clips in which both could be measured."""
-    known = np.isfinite(first) & np.isfinite(second)
-    if not known.any():
-        return next(r for r in not_measured("ablations", "nothing to measure in these clips") if r.key == key)
-    first, second = first[known], second[known]
-    return row(key, paired_difference(first, second), note.format(first.mean(), second.mean()))
-
-
-def variants(bench: Bench) -> list[Row]:
     """One row for each switch; a row that lacks a checkpoint names it."""
     rows = []
     for key, (name, score) in SWITCHES.items():
@@ -93,7 +48,7 @@ def variants(bench: Bench) -> list[Row]:
             continue
         tried = [Variant(bench, each, path) for each, path in zip(("base", name), files) if path is not None]
         first, second = (score(variant) for variant in tried)
-        rows.append(_difference(key, first, second, f"with {{:.3f}}, without {{:.3f}}; {tried[0].steps} steps each"))
+        rows.append(difference(key, first, second, f"with {{:.3f}}, without {{:.3f}}; {tried[0].steps} steps each"))
     return rows
 
 

@@ -69,10 +69,11 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     "drift.background": ("background error, last second / first, over 20 s", at_most(1.3)),
     "drift.identity_kept": ("identity error with the reference's still detail, last / first", None),
     "drift.background_kept": ("background error with the reference's still detail, last / first", None),
+    # part generation
+    "generation.psnr": ("true minus generated motion, PSNR dB", favour),
+    "generation.ssim": ("true minus generated motion, SSIM", favour),
+    "generation.hkv": ("generated minus true motion, HKV", favour),
     # part ablations: differences "with minus without"
-    "ablations.motion_psnr": ("true minus generated motion, PSNR dB", favour),
-    "ablations.motion_ssim": ("true minus generated motion, SSIM", favour),
-    "ablations.motion_hkv": ("generated minus true motion, HKV", favour),
     "ablations.confidence_hkc": ("with minus without hand confidence, HKC", favour),
     "ablations.discriminator": ("with minus without pose discriminator, hands within 1/10", None),
     "ablations.keypoints": ("with minus without keypoints, arm continuity", None),

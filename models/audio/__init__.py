@@ -7,9 +7,11 @@ from .loading import check_encoder, is_encoder_folder, load_encoder
 from .prosody import loudness
 from .timing import duration_of, frame_count
 from .waveform import check_audio, prepare_waveform
+from .whisper import WhisperEncoder
 
 __all__ = [
-    "BASE", "CHUNK_SECONDS", "TINY", "VoiceEncoder", "build", "check_audio", "check_encoder", "duration_of", "encode",
+    "BASE", "CHUNK_SECONDS", "TINY", "VoiceEncoder", "WhisperEncoder", "build", "check_audio", "check_encoder",
+    "duration_of", "encode",
     "frame_count", "from_encoder_output", "is_encoder_folder", "load_encoder", "loudness", "prepare_waveform",
     "write_tiny",
 ]  # fmt: skip

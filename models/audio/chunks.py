@@ -17,6 +17,7 @@ from .encoder import STEP, VoiceEncoder
 from .prosody import loudness
 from .spool import SpoolWriter
 from .waveform import RATE
+from .whisper import WhisperEncoder, encode_whisper
 
 CHUNK_SECONDS = 20.0
 CONTEXT_SECONDS = 2.0
@@ -24,7 +25,7 @@ HALF_MAX = 65504.0
 
 
 def encode(
-    encoder: VoiceEncoder,
+    encoder: VoiceEncoder | WhisperEncoder,
     waveform: np.ndarray,
     *,
     name: str = "",
@@ -46,7 +47,13 @@ def encode(
     `duration`: exact seconds of the original (default T / 16000). `spool`: a folder for the states of a long sound;
     without it they stay in memory. `device`: where the encoder computes (default: where its weights are).
     `on_step(done, total)` is called after every chunk, and may raise to stop.
+
+    Whisper hears in pieces of its own: see `encode_whisper`.
     """
+    if isinstance(encoder, WhisperEncoder):
+        return encode_whisper(
+            encoder, waveform, name=name, spool=spool, duration=duration, device=device, on_step=on_step
+        )
     if waveform.ndim != 1 or len(waveform) == 0:
         raise EMO2Error("audio", "a mono waveform (T,) with at least one sample", waveform.shape, "Prepare it first.")
     if not (chunk_seconds * 50 >= 1 and context_seconds >= 0):

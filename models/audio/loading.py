@@ -1,18 +1,18 @@
-"""Reading voice encoders: our checkpoints of kind "audio", and Hugging Face folders of wav2vec 2.0."""
+"""Reading voice encoders: our checkpoints of kind "audio", Hugging Face folders of wav2vec 2.0, and Whisper."""
 
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_header, read_tensors
+from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_header
+from ..checkpoints.torch_files import load_tensors
 from ..errors import EMO2Error
 from .encoder import VoiceEncoder, build, check_config
+from .whisper import WhisperEncoder
 
 PREFIX = "wav2vec2."
 WEIGHT_NORM = {"conv.weight_g": "conv.parametrizations.weight.original0",
@@ -20,14 +20,20 @@ WEIGHT_NORM = {"conv.weight_g": "conv.parametrizations.weight.original0",
 """Names that weight normalisation had before torch 2.0."""
 
 
-def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceEncoder, Header]:
+def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceEncoder | WhisperEncoder, Header]:
     """A voice encoder from one of our checkpoints or from a folder with config.json and model.safetensors.
+
+    Whisper comes from a folder too, or from OpenAI's own file (.pt).
 
     In a folder, pytorch_model.bin serves where there is no .safetensors file; it is read as tensors only.
     `preprocessor_config.json` says whether waveforms are normalised. Nothing is ever downloaded. The module comes in
     evaluation mode, without gradients, float32, on the CPU.
     """
     path = Path(path)
+    if is_whisper(path):
+        from ..checkpoints.whisper import load_whisper
+
+        return load_whisper(path, where)
     if not path.is_dir():
         module, header = load_checkpoint(path, "audio", lambda config: build(config, where), where)
         assert isinstance(module, VoiceEncoder)
@@ -59,6 +65,10 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
 
 def check_encoder(path: Path, where: str = "audio_encoder") -> None:
     """What can be known of a voice encoder without reading its weights; EMO2Error when `load_encoder` would fail."""
+    if is_whisper(path):
+        if path.is_dir():
+            _weights_file(path, where)
+        return
     if not path.is_dir():
         read_header(path, "audio", where)
         return
@@ -68,10 +78,19 @@ def check_encoder(path: Path, where: str = "audio_encoder") -> None:
 
 def is_encoder_folder(path: Path) -> bool:
     """Whether a folder's config.json names an architecture that `load_encoder` reads."""
+    return _model_type(path) in ("wav2vec2", "whisper")
+
+
+def is_whisper(path: Path) -> bool:
+    """Whether a path is for `load_whisper`: a folder whose config says so, or a file of PyTorch's own."""
+    return _model_type(path) == "whisper" if path.is_dir() else path.suffix.lower() in (".pt", ".pth")
+
+
+def _model_type(folder: Path) -> str | None:
     try:
-        return json.loads((path / "config.json").read_text("utf-8")).get("model_type") == "wav2vec2"
+        return json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
-        return False
+        return None
 
 
 def _json(path: Path, where: str) -> dict[str, Any]:
@@ -96,20 +115,7 @@ def _weights_file(folder: Path, where: str) -> Path:
 
 
 def _weights(folder: Path, where: str) -> dict[str, torch.Tensor]:
-    old = _weights_file(folder, where)
-    if old.suffix == ".safetensors":
-        return read_tensors(old, where)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # it remarks on odd pickles; the error says all
-            loaded = torch.load(old, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise EMO2Error(
-            where, f"tensors and nothing else in {old.name}", f"a damaged or unsafe file in {folder.name}",
-            "Download it again, from a source that you trust; better still, as model.safetensors.",
-        ) from error  # fmt: skip
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise EMO2Error(where, f"a dictionary of tensors in {old.name}", type(loaded).__name__, "Download it again.")
-    return loaded
+    return load_tensors(_weights_file(folder, where), where)
 
 
 def _renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -36,13 +36,17 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says about itself. `untrained` is the seed of a weightless checkpoint, or None."""
+    """What a checkpoint says about itself. `untrained` is the seed of a weightless checkpoint, or None.
+
+    `more`: further files that the weights come from, where there are several.
+    """
 
     path: Path
     kind: str
     config: dict[str, Any]
     untrained: int | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    more: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:

@@ -66,17 +66,19 @@ class Conditions:
         self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def audio_windows(self, frames: np.ndarray) -> torch.Tensor:
-        """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound."""
+        """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound, or as the
+        model has it."""
         assert self.audio is not None
         config = self.config
-        parts = [
-            self.audio.at_frames(config.fps, first, count, config.audio_radius, config.audio_steps)
-            for first, count in _runs(frames)
-        ]
+        if config.audio_instants == "half_frames":
+            heard = lambda *frames: self.audio.half_frames(config.fps, *frames, config.audio_radius)
+        else:
+            heard = lambda *frames: self.audio.at_frames(config.fps, *frames, config.audio_radius, config.audio_steps)
+        parts = [heard(first, count) for first, count in _runs(frames)]
         return torch.from_numpy(np.concatenate(parts))[None]
 
     def maps(self, frames: np.ndarray, remember: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """MANO and keypoint maps of `frames`, (1, 6, F, H, W) 0..1, and hand confidence (1, F, 2).
+        """The model's maps of `frames`, (1, channels, F, H, W) 0..1, and hand confidence (1, F, 2).
 
         Rasterised when asked for, and forgotten. `remember`: a bounded number is kept, because overlapping windows ask
         for the same frames at every step. Past its end the motion holds its last pose.

@@ -12,6 +12,8 @@ AUDIO_ABSENT = ("skip", "zeros")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 BETA_SCHEDULES = ("linear", "scaled_linear")
 SPACINGS = ("leading", "trailing", "linspace")
+AUDIO_INSTANTS = ("centred", "half_frames")
+MAP_DRAWINGS = ("emo2", "echomimic_v2")
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,23 @@ class VideoConfig:
       carried frames just before them.
     Audio
       audio_layers L and audio_dim D of the voice encoder's states; a frame hears audio_window = (2 audio_radius + 1) *
-      audio_steps instants. audio_width: channels of the audio tokens. audio_projection: "learned" maps the L states of
-      an instant to one token; "none" takes each state as a token (then audio_width = audio_dim). audio_scale: constant
-      factor on the audio attention's output. audio_absent: what the absence of sound means: "skip" (the attention adds
-      nothing) or "zeros" (it sees zeros, so that its output bias remains, as in EchoMimicV2's unconditional half).
+      audio_steps instants. audio_instants: where those lie: "centred" on the frame, or in "half_frames", the encoder's
+      own states as EchoMimicV2 counts them (`AudioFeatures.half_frames`). audio_width: channels of the audio tokens.
+      audio_projection: "learned" maps the L states of an instant to one token; "none" takes each state as a token (then
+      audio_width = audio_dim). audio_scale: constant factor on the audio attention's output. audio_absent: what the
+      absence of sound means: "skip" (the attention adds nothing) or "zeros" (it sees zeros, so that its output bias
+      remains, as in EchoMimicV2's unconditional half).
     Maps
-      map_channels: 3 of the MANO map and 3 of the keypoint map. guider_channels: widths of the guider, which halves the
-      picture between them. hand_confidence: whether there is a confidence embedding. keypoint_maps: whether the body's
-      keypoints are shown beside the hands, black pictures otherwise. keypoint_median: frames (odd) of the median that
-      steadies known keypoints before they are drawn, in training and after; 1 for none.
+      map_drawing: "emo2" shows the MANO map and the keypoint map, "echomimic_v2" its own picture of the hands' points.
+      map_channels: 3 of the MANO map and 3 of the keypoint map; 3 in all where there is one picture. guider_channels:
+      widths of the guider, which halves the picture between them. hand_confidence: whether there is a confidence
+      embedding. keypoint_maps: whether the body's keypoints are shown beside the hands, black pictures otherwise.
+      keypoint_median: frames (odd) of the median that steadies known keypoints before they are drawn, in training and
+      after; 1 for none.
     Diffusion
       prediction_type, beta_schedule, beta_start, beta_end, train_steps, zero_terminal_snr, timestep_spacing: the noise
-      schedule in the words of diffusers' schedulers.
+      schedule in the words of diffusers' schedulers. noise_limit: the noise that sampling begins with is kept within
+      plus and minus this; 0 for no limit.
     """
 
     fps: float = 25.0
@@ -71,7 +78,9 @@ class VideoConfig:
     audio_width: int = 768
     audio_projection: str = "learned"
     audio_scale: float = 1.0
+    audio_instants: str = "centred"
     audio_absent: str = "skip"
+    map_drawing: str = "emo2"
     map_channels: int = 6
     guider_channels: tuple[int, ...] = (16, 32, 96, 256)
     hand_confidence: bool = True
@@ -84,6 +93,7 @@ class VideoConfig:
     train_steps: int = 1000
     zero_terminal_snr: bool = False
     timestep_spacing: str = "leading"
+    noise_limit: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("size", "widths", "attention_levels", "guider_channels"):
@@ -96,6 +106,8 @@ class VideoConfig:
             "temporal_norm": TEMPORAL_NORMS,
             "audio_projection": AUDIO_PROJECTIONS,
             "audio_absent": AUDIO_ABSENT,
+            "audio_instants": AUDIO_INSTANTS,
+            "map_drawing": MAP_DRAWINGS,
             "prediction_type": PREDICTIONS,
             "beta_schedule": BETA_SCHEDULES,
             "timestep_spacing": SPACINGS,
@@ -130,6 +142,10 @@ class VideoConfig:
             raise ValueError(f"positions must be at least motion_frames + clip_frames, not {self.positions}")
         if 2 ** (len(self.guider_channels) - 1) != self.vae_factor:
             raise ValueError(f"guider_channels must be 1 + log2({self.vae_factor}) widths, a halving between each two")
+        if self.noise_limit < 0:
+            raise ValueError(f"noise_limit must not be negative, and {self.noise_limit} is")
+        if self.audio_instants == "half_frames" and self.audio_steps != 2:
+            raise ValueError(f"audio_instants half_frames needs audio_steps 2, not {self.audio_steps}")
         if self.audio_projection == "none" and self.audio_width != self.audio_dim:
             raise ValueError("audio_width must equal audio_dim where audio_projection is none")
 
@@ -156,6 +172,17 @@ class VideoConfig:
             attention_levels=(True, True, True), layers_per_block=1, heads=2, temporal_heads=2, reference_input=True,
             audio_dim=96, audio_layers=5, audio_width=96, guider_channels=(16, 24, 32, 64), keypoint_median=5,
             prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing",
+        )  # fmt: skip
+
+    @classmethod
+    def echomimic_v2(cls) -> VideoConfig:
+        """EchoMimicV2's public checkpoint: 768 x 768 at 24 fps, windows of 12, Whisper tiny, pictures of the hands."""
+        return cls(
+            fps=24.0, size=(768, 768), clip_frames=12, motion_frames=0, positions=32, audio_dim=384, audio_layers=5,
+            audio_steps=2, audio_width=384, audio_projection="none", audio_scale=3.0, audio_instants="half_frames",
+            audio_absent="zeros", map_drawing="echomimic_v2", map_channels=3, hand_confidence=False,
+            keypoint_maps=False, prediction_type="v_prediction", beta_schedule="linear", zero_terminal_snr=True,
+            timestep_spacing="trailing", noise_limit=1.5,
         )  # fmt: skip
 
     @classmethod

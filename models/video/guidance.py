@@ -18,9 +18,13 @@ def guidance_maps(
 ) -> np.ndarray:
     """MANO and keypoint maps side by side, (F, H, W, 6) uint8, of frames start..start+count-1 (EMO2 section 3.4).
 
-    `motion` has been through `steadied` already. Keypoint maps are black where the config shows none.
+    `motion` has been through `steadied` already. Keypoint maps are black where the config shows none. A model that
+    learned from EchoMimicV2's drawing of the hands gets that, (F, H, W, 3).
     """
-    from ..maps import mano_maps
+    from ..maps import echomimic_maps, mano_maps
+
+    if config.map_drawing == "echomimic_v2":
+        return echomimic_maps(motion, hands, config.size, start=start, count=count)
 
     drawn = mano_maps(motion, hands, config.size, start=start, count=count)
     return np.concatenate([drawn, body_maps(motion, config, start, count)], axis=-1)

@@ -22,7 +22,7 @@ from .schedulers import make_scheduler
 from .windows import WindowOptions, context_windows, window_weights
 
 if TYPE_CHECKING:
-    from .condition_batch import ConditionBatch
+    from .condition_batch import ConditionBatch, Places
     from .config import VideoConfig
     from .model import VideoModel
 
@@ -126,12 +126,14 @@ def sample_windows(
     *,
     start: int = 0,
     count: int,
+    noise: torch.Tensor | None = None,
     compute: Compute = CPU,
     on_step: OnStep | None = None,
 ) -> torch.Tensor:
     """Unscaled latents (F, C, h, w) of frames start..start+count-1, all denoised together in overlapping windows.
 
-    Only the window in work is on the device; conditions are made per window, so length costs no memory there.
+    Only the window in work is on the device; conditions are made per window, so length costs no memory there. noise
+    (F, C, h, w): what to begin with instead of the seed's.
     """
     config = conditions.config
     most = config.positions - config.motion_frames
@@ -139,14 +141,17 @@ def sample_windows(
         raise EMO2Error("windows", f"windows of at most {most} frames for this model", windows.length, "Shorten them.")
     compute.ready()
     scheduler = make_scheduler(settings.scheduler, config, settings.steps)
-    noise = frame_noise(settings.seed, start, count, _latent_shape(config))
-    latents = noise.transpose(0, 1)[None] * scheduler.init_noise_sigma
+    if noise is None:
+        noise = frame_noise(settings.seed, start, count, _latent_shape(config))
+    latents = _begun(noise, config) * scheduler.init_noise_sigma
     random = generator(settings.seed, "windows", start)
+    # The reference is the same in every window: it is brought to the device, and its keys and values are made, once.
+    reference = model.prepare(**_reference(conditions, settings, compute)).reference
     for number, timestep in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(latents, timestep)
         total, weight = torch.zeros_like(latents), torch.zeros(count)
         for window in context_windows(count, windows, number):
-            known = _known(model, conditions, settings, start + window, None, compute, remember=True)
+            known = _known(model, conditions, settings, start + window, None, compute, True, reference)
             predicted = _predict(model, scaled[:, :, window], timestep, known, settings.cfg, compute)
             shape = torch.from_numpy(window_weights(len(window), windows.weights))
             total[:, :, window] += predicted * shape[:, None, None]
@@ -176,7 +181,7 @@ def _sample_clip(
     frames = np.arange(plan.start, plan.start + config.clip_frames)
     known = _known(model, conditions, settings, frames, before, compute)
     noise = frame_noise(settings.seed, plan.start, config.clip_frames, _latent_shape(config))
-    latents = noise.transpose(0, 1)[None] * scheduler.init_noise_sigma
+    latents = _begun(noise, config) * scheduler.init_noise_sigma
     random = generator(settings.seed, "clip", plan.start)
     for number, timestep in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(latents, timestep)
@@ -194,17 +199,17 @@ def _known(
     before: torch.Tensor | None,
     compute: Compute,
     remember: bool = False,
+    reference: Places | None = None,
 ) -> ConditionBatch:
     """All that the network is told about `frames`, in the form that stays the same over the steps.
 
-    A condition at strength 0 is left out. before: unscaled latents (M, C, h, w) of the frames made last.
+    A condition at strength 0 is left out. before: unscaled latents (M, C, h, w) of the frames made last. reference:
+    its keys and values, where they are made already.
     """
     compute.check()
     config = conditions.config
-    known: dict[str, Any] = {}
-    if conditions.reference is not None and settings.reference_strength > 0:
-        known["reference"] = {name: compute.to(value) for name, value in conditions.reference.features.items()}
-        known["reference_strength"] = settings.reference_strength
+    known = _reference(conditions, settings, compute) if reference is None else {"reference": reference}
+    known |= {"reference_strength": settings.reference_strength}
     if before is not None and len(before):
         scaled = (before * config.latent_scale).transpose(0, 1)[None]
         known["motion_frames"] = model.encode_motion_frames(compute.to(scaled))
@@ -215,6 +220,13 @@ def _known(
         maps, confidence = (compute.to(value) for value in conditions.maps(frames, remember))
         known["pose"] = model.encode_maps(maps, confidence, strength=settings.pose_strength)
     return model.prepare(rows=1, **known)
+
+
+def _reference(conditions: Conditions, settings: Settings, compute: Compute) -> dict[str, Any]:
+    """The reference's features on the device, unless there is none or it is left out."""
+    if conditions.reference is None or settings.reference_strength == 0:
+        return {}
+    return {"reference": {name: compute.to(value) for name, value in conditions.reference.features.items()}}
 
 
 def _predict(
@@ -266,6 +278,12 @@ def _finished(latents: torch.Tensor, config: VideoConfig) -> torch.Tensor:
             "Compute in float32 or bfloat16 (ComfyUI: --force-fp32), or check the model file.",
         )  # fmt: skip
     return (latents[0].transpose(0, 1) / config.latent_scale).contiguous()
+
+
+def _begun(noise: torch.Tensor, config: VideoConfig) -> torch.Tensor:
+    """Noise (F, C, h, w) as the model wants it to begin with, (1, C, F, h, w)."""
+    limited = noise.clamp(-config.noise_limit, config.noise_limit) if config.noise_limit else noise
+    return limited.transpose(0, 1)[None]
 
 
 def _latent_shape(config: VideoConfig) -> tuple[int, int, int]:

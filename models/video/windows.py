@@ -7,10 +7,14 @@ in one place (AnimateDiff's context scheduler; EchoMimicV2 uses windows of 12, o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import EMO2Error
+
+if TYPE_CHECKING:
+    from .config import VideoConfig
 
 WEIGHTS = ("uniform", "pyramid")
 
@@ -44,6 +48,13 @@ class WindowOptions:
             raise EMO2Error("shift", "0 or more frames", self.shift, "Give 0 to keep the windows in place.")
         if self.weights not in WEIGHTS:
             raise EMO2Error("weights", " or ".join(WEIGHTS), self.weights, "Choose one of them.")
+
+
+def windows_for(config: VideoConfig) -> WindowOptions | None:
+    """How a model that knows no motion frames makes a video unless told otherwise; None for one that does."""
+    if config.motion_frames:
+        return None
+    return WindowOptions(config.clip_frames, min(3, config.clip_frames - 1))
 
 
 def context_windows(count: int, options: WindowOptions, step: int = 0) -> list[np.ndarray]:
