@@ -10,7 +10,9 @@ import torch
 
 from ..models.errors import EMO2Error
 from ..models.motion import edit
+from ..models.pose.portrait import outside_warning
 from ..models.types import AudioFeatures, Framing, Motion
+from . import host
 from .registry import node
 
 MOTION = ("EMO2_MOTION", {"tooltip": "The motion to edit; it is left as it is, the edited one comes out."})
@@ -325,7 +327,11 @@ class ApplyFraming(Edit):
         }}  # fmt: skip
 
     def edit(self, motion: Motion, framing: Framing) -> tuple[Motion]:
-        return (edit.apply_framing(motion, framing),)
+        moved = edit.apply_framing(motion, framing)
+        warning = outside_warning(moved)
+        if warning and not outside_warning(motion):
+            host.warn(warning)
+        return (moved,)
 
 
 def told(motion: Motion) -> tuple[Motion, float, int]:

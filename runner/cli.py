@@ -21,7 +21,9 @@ from .overrides import split_setting
 from .problems import NodeFailed, WorkflowError, node_name
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
-ROOMS = {"train": "train", "train-tiny": "train_tiny", "puppets": "puppets", "evaluate": "evaluate"}
+ROOMS = {
+    "train": "train", "train-tiny": "train_tiny", "puppets": "puppets", "evaluate": "evaluate", "convert": "convert",
+}  # fmt: skip
 """Commands that live in modules of their own: each has `add_parser(commands)` and `run(options)`, and imports late."""
 TARGETS = """\
 TARGET is a node's id, its title, or its type where only one node has it; quote what holds spaces:

@@ -133,3 +133,13 @@ def test_a_whisper_of_another_length_is_refused():
         build_whisper({**SMALL, "max_source_positions": 700})
     with pytest.raises(EMO2Error, match="model_type"):
         build_whisper({**SMALL, "model_type": "hubert"})
+
+
+def test_it_is_converted_into_a_file_of_our_own(encoder, tmp_path, capsys):
+    from emo2.runner.cli import main
+
+    source, target = openai_file(encoder, tmp_path / "tiny.pt"), tmp_path / "whisper.safetensors"
+    assert main(["convert", "whisper", str(source), "--out", str(target)]) == 0
+    loaded, header = load_encoder(target)
+    assert header.config["model_type"] == "whisper" and target.stat().st_size < source.stat().st_size + 20_000
+    np.testing.assert_allclose(encode(loaded, voice(0.5)).hidden, encode(encoder, voice(0.5)).hidden, atol=1e-5)

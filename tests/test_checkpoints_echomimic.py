@@ -170,3 +170,33 @@ def test_a_truncated_file_is_said_to_be(files, video):
     files["denoising_unet"].write_bytes(data[: len(data) // 2])
     with pytest.raises(EMO2Error, match="damaged"):
         read_part(files["denoising_unet"], "denoising_unet", expected_shapes(video))
+
+
+def test_it_is_converted_into_one_file(video, files, tmp_path, monkeypatch, capsys):
+    from emo2.models.checkpoints.format import load_checkpoint
+    from emo2.models.video import model as network
+    from emo2.models.video.config import VideoConfig
+    from emo2.runner.cli import main
+
+    monkeypatch.setattr(VideoConfig, "echomimic_v2", classmethod(lambda cls: CONFIG))
+    target = tmp_path / "echo.safetensors"
+    command = ["convert", "echomimic_v2", str(tmp_path), "--out", str(target), "--size", "64x128"]
+    assert main(command) == 0 and capsys.readouterr().out.strip() == str(target)
+    model, header = load_checkpoint(target, "video", network.build)
+    assert model.config.size == (64, 128) and header.notes["source"] == "echomimic_v2"
+    torch.testing.assert_close(outputs(model), outputs(video), atol=1e-6, rtol=0)
+    assert main(command) == 2 and "which exists" in capsys.readouterr().err
+    half = tmp_path / "half.safetensors"
+    assert main([*command[:3], "--out", str(half), "--half"]) == 0
+    assert half.stat().st_size < 0.6 * target.stat().st_size
+
+
+@pytest.mark.parametrize("more, words", [
+    (["--out", "x.pth"], "ends in .safetensors"), (["--out", "x.safetensors", "--size", "70x70"], "multiples of 64"),
+    (["--out", "x.safetensors", "--accelerated"], "denoising_unet_acc.pth"),
+])  # fmt: skip
+def test_what_cannot_be_converted_is_said(files, tmp_path, capsys, more, words):
+    from emo2.runner.cli import main
+
+    assert main(["convert", "echomimic_v2", str(tmp_path), *more]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "x.safetensors").exists()

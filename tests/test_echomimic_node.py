@@ -126,5 +126,7 @@ def test_it_is_not_streamed(folder):
     reference, sound = conditions_of(model)
     stream = NODE_CLASS_MAPPINGS["EMO2StreamVideo"]().stream
     with pytest.raises(EMO2Error, match="EMO2 Sample Video"):
-        stream(model=model, vae=object(), reference=reference, motion=still(), audio_features=sound, filename_prefix="x",
-               crf=20, **SETTINGS)  # fmt: skip
+        stream(
+            model=model, vae=object(), reference=reference, motion=still(), audio_features=sound, filename_prefix="x",
+            crf=20, **SETTINGS,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5's UNet as the beginning of both networks of stage 2 (EMO2 section 3.4)."""
+"""Stable Diffusion 1.5's UNet and AnimateDiff's modules as the beginning of stage 2's networks (EMO2 section 3.4)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from pathlib import Path
 
 import torch
 
-from ..models.checkpoints.format import read_tensors
+from ..models.checkpoints.stable_diffusion import read_motion_modules, read_unet
 from ..models.errors import EMO2Error
 from ..models.video.model import VideoModel
 from .video_lesson import is_audio, is_temporal
 
-WHERE = "config recipe.stable_diffusion"
+WHERE, MODULES = "config recipe.stable_diffusion", "config recipe.motion_modules"
 
 
 @torch.no_grad()
 def begin_with(video: VideoModel, path: Path) -> int:
-    """Copy the spatial layers of a diffusers UNet (`unet/diffusion_pytorch_model.safetensors`) into both networks.
+    """Copy the spatial layers of the UNet that `read_unet` finds at `path` into both networks.
 
     Its text attention is left out: that place is the sound's. Returns how many tensors of `video` were filled.
     EMO2Error when a layer is missing or has another shape.
     """
-    if not path.is_file():
-        raise EMO2Error(WHERE, "a .safetensors file", f"no file at {path}", "Check the name and the folder.")
-    given = read_tensors(path, WHERE)
+    given = read_unet(path, WHERE)
     filled, lacking = 0, []
     for part in ("reference_net", "backbone"):
         for name, own in getattr(video, part).state_dict(keep_vars=True).items():
@@ -37,8 +35,29 @@ def begin_with(video: VideoModel, path: Path) -> int:
             filled += 1
     if lacking:
         raise EMO2Error(
-            WHERE, "the UNet of Stable Diffusion 1.5 in diffusers' layout",
+            WHERE, "the UNet of Stable Diffusion 1.5",
             f"{len(lacking)} layers missing or of another shape ({', '.join(lacking[:3])}) in {path.name}",
-            "Give unet/diffusion_pytorch_model.safetensors of a model with this network's widths.",
+            "Give the UNet of a model with this network's widths.",
         )  # fmt: skip
     return filled
+
+
+@torch.no_grad()
+def begin_temporal(video: VideoModel, path: Path) -> int:
+    """Copy AnimateDiff's motion modules into the backbone's; places that the file does not have stay as they are.
+
+    Versions 1 and 3 have none in the middle block. Returns how many tensors were filled. EMO2Error when one has no
+    place here, or another shape.
+    """
+    own = {name: value for name, value in video.backbone.state_dict(keep_vars=True).items() if is_temporal(name)}
+    given = read_motion_modules(path, MODULES)
+    strange = sorted(name for name, value in given.items() if name not in own or own[name].shape != value.shape)
+    if strange:
+        raise EMO2Error(
+            MODULES, "motion modules of this network's widths",
+            f"{len(strange)} layers without a place or of another shape ({', '.join(strange[:2])}) in {path.name}",
+            "Give AnimateDiff's modules for Stable Diffusion 1.5.",
+        )  # fmt: skip
+    for name, value in given.items():
+        own[name].copy_(value)
+    return len(given)

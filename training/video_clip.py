@@ -25,6 +25,7 @@ from .beginnings import steps_before
 from .memory import keep_freed_memory
 from .options import read_options
 from .recipe import Recipe
+from .stable_diffusion import begin_temporal
 from .video_data import Clips, Drops, Emphasis, Puppets, Sounds
 from .video_image import export_video, video_of
 from .video_lesson import VideoLesson, is_audio, is_temporal, silence_audio
@@ -35,8 +36,9 @@ PARTS = ("temporal", "audio", "backbone", "guider")
 
 @dataclass(frozen=True)
 class VideoClipOptions:
-    """data: folder of painted puppets with latents. image: the first stage's checkpoint. audio_encoder: the voice
-    encoder, frozen; without one the network stays deaf. vae, held_out: for sample pictures.
+    """data: folder of painted puppets with latents. image: the first stage's checkpoint. motion_modules: AnimateDiff's,
+    to begin the temporal modules with. audio_encoder: the voice encoder, frozen; without one the network stays deaf.
+    vae, held_out: for sample pictures.
 
     frames: new frames a clip (0: the network's clip_frames). train: which of temporal, audio, backbone, guider.
     backbone_scale: factor on the learning rate of what the first stage trained already. motion_frames: whether clips
@@ -50,6 +52,7 @@ class VideoClipOptions:
     data: str
     image: str
     audio_encoder: str | None = None
+    motion_modules: str | None = None
     vae: str | None = None
     held_out: str | None = None
     frames: int = 0
@@ -75,7 +78,7 @@ class VideoClipRecipe(Recipe):
 
     name = "video-clip"
     harmless = frozenset({"data", "image", "audio_encoder", "vae", "held_out", "discriminator", "previews",
-                          "preview_steps"})  # fmt: skip
+                          "preview_steps", "motion_modules"})  # fmt: skip
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -127,6 +130,8 @@ class VideoClipRecipe(Recipe):
         if video.confidence_embedding is None:
             tensors = without_confidence(tensors)
         load_strictly(video, tensors, Path(own.image).name, "config recipe.image")
+        if own.motion_modules:
+            begin_temporal(video, Path(own.motion_modules))
         video.float().requires_grad_(False)
         if read_header(own.image).notes.get("stage") == "image":
             silence_audio(video)

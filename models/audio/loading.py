@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_he
 from ..checkpoints.torch_files import load_tensors
 from ..errors import EMO2Error
 from .encoder import VoiceEncoder, build, check_config
-from .whisper import WhisperEncoder
+from .whisper import WhisperEncoder, build_whisper
 
 PREFIX = "wav2vec2."
 WEIGHT_NORM = {"conv.weight_g": "conv.parametrizations.weight.original0",
@@ -35,8 +36,8 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
 
         return load_whisper(path, where)
     if not path.is_dir():
-        module, header = load_checkpoint(path, "audio", lambda config: build(config, where), where)
-        assert isinstance(module, VoiceEncoder)
+        module, header = load_checkpoint(path, "audio", lambda config: _built(config, where), where)
+        assert isinstance(module, (VoiceEncoder, WhisperEncoder))
         return module, header
     config = _json(path / "config.json", where)
     wishes = _json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
@@ -61,6 +62,10 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
         tensors.pop("masked_spec_embed", None)
     load_strictly(module.network, tensors, path.name, where)
     return module.eval().requires_grad_(False), Header(path, "audio", config)
+
+
+def _built(config: Mapping[str, Any], where: str) -> VoiceEncoder | WhisperEncoder:
+    return (build_whisper if config.get("model_type") == "whisper" else build)(config, where)
 
 
 def check_encoder(path: Path, where: str = "audio_encoder") -> None:

@@ -12,7 +12,7 @@ import torch
 from ..errors import EMO2Error
 from ..video.config import VideoConfig
 from ..video.model import VideoModel
-from .format import Header, save_checkpoint
+from .format import Header
 from .identify import identify, shapes_of
 from .torch_files import load_tensors
 
@@ -106,10 +106,18 @@ def expected_shapes(video: VideoModel | None) -> dict[str, dict[str, tuple[int, 
     return shapes
 
 
-def convert_echomimic_v2(files: Mapping[str, Path | str], path: Path, notes: Mapping[str, str] | None = None) -> Path:
-    """Write the four files as one of our own, which `EMO2 Load Video Model` reads; whole or not at all."""
-    video, header = load_echomimic_v2(files)
-    return save_checkpoint(path, "video", header.config, video.state_dict(), notes={**header.notes, **(notes or {})})
+def part_files(folder: Path | str, accelerated: bool = False) -> dict[str, Path]:
+    """The four files in a folder, under the names of PARTS; with `accelerated` the pair that ends in _acc."""
+    folder, found = Path(folder), {}
+    for name, part in PARTS.items():
+        wanted = part.names[-1 if accelerated else 0]
+        paths = [folder / f"{wanted}{suffix}" for suffix in (".safetensors", ".pth")]
+        here = [path for path in paths if path.is_file()]
+        if not here:
+            expected = f"{wanted}.pth or .safetensors in {folder}"
+            raise EMO2Error(name, expected, "neither", "Download it from BadToBest/EchoMimicV2.")
+        found[name] = here[0]
+    return found
 
 
 def _own(value: torch.Tensor) -> torch.Tensor:
@@ -128,4 +136,4 @@ def _restore_tables(video: Any, config: VideoConfig) -> None:
             module.register_buffer("pe", sinusoids(width, config.positions)[None], persistent=False)
 
 
-__all__ = ["PARTS", "convert_echomimic_v2", "expected_shapes", "load_echomimic_v2", "read_part"]
+__all__ = ["PARTS", "expected_shapes", "load_echomimic_v2", "part_files", "read_part"]
