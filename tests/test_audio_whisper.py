@@ -36,7 +36,9 @@ def openai_file(encoder, path):
         else:
             name = name.replace("layer_norm.", "ln_post.")
         tensors[f"encoder.{name}"] = value
-    sizes = {"n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 32, "n_audio_head": 2, "n_audio_layer": 2,
+    own = encoder.network.config
+    sizes = {"n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": own.d_model,
+             "n_audio_head": own.encoder_attention_heads, "n_audio_layer": own.encoder_layers,
              "n_vocab": 4, "n_text_ctx": 8, "n_text_state": 32, "n_text_head": 2, "n_text_layer": 1}  # fmt: skip
     torch.save({"dims": sizes, "model_state_dict": tensors}, path)
     return path

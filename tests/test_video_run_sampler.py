@@ -6,6 +6,7 @@ import torch
 import video_run_cases as cases
 from emo2.models.errors import EMO2Error
 from emo2.models.video.clips import frame_noise
+from emo2.models.video.condition_batch import ConditionBatch
 from emo2.models.video.conditions import Conditions, Settings
 from emo2.models.video.sampler import Compute, sample_clips, sample_video
 from emo2.models.video.windows import WindowOptions
@@ -246,7 +247,9 @@ def test_windows_average_what_overlaps(closed, weights, known):
     class Places(torch.nn.Module):
         def encode_audio(self, *args, **kwargs): ...
         def encode_maps(self, *args, **kwargs): ...
-        def prepare(self, **kwargs): ...
+        def prepare(self, **kwargs):
+            return ConditionBatch()
+
         def forward(self, noisy, timestep, conditions):
             return torch.arange(noisy.shape[2]).float()[:, None, None].expand_as(noisy)
 

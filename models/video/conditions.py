@@ -69,12 +69,13 @@ class Conditions:
         """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound, or as the
         model has it."""
         assert self.audio is not None
-        config = self.config
-        if config.audio_instants == "half_frames":
-            heard = lambda *frames: self.audio.half_frames(config.fps, *frames, config.audio_radius)
-        else:
-            heard = lambda *frames: self.audio.at_frames(config.fps, *frames, config.audio_radius, config.audio_steps)
-        parts = [heard(first, count) for first, count in _runs(frames)]
+        config, audio = self.config, self.audio
+        parts = []
+        for first, count in _runs(frames):
+            if config.audio_instants == "half_frames":
+                parts.append(audio.half_frames(config.fps, first, count, config.audio_radius))
+            else:
+                parts.append(audio.at_frames(config.fps, first, count, config.audio_radius, config.audio_steps))
         return torch.from_numpy(np.concatenate(parts))[None]
 
     def maps(self, frames: np.ndarray, remember: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

@@ -146,7 +146,8 @@ def sample_windows(
     latents = _begun(noise, config) * scheduler.init_noise_sigma
     random = generator(settings.seed, "windows", start)
     # The reference is the same in every window: it is brought to the device, and its keys and values are made, once.
-    reference = model.prepare(**_reference(conditions, settings, compute)).reference
+    told = _reference(conditions, settings, compute)
+    reference = model.prepare(**told).reference if told else None
     for number, timestep in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(latents, timestep)
         total, weight = torch.zeros_like(latents), torch.zeros(count)
@@ -208,8 +209,8 @@ def _known(
     """
     compute.check()
     config = conditions.config
-    known = _reference(conditions, settings, compute) if reference is None else {"reference": reference}
-    known |= {"reference_strength": settings.reference_strength}
+    known: dict[str, Any] = {"reference_strength": settings.reference_strength}
+    known |= _reference(conditions, settings, compute) if reference is None else {"reference": reference}
     if before is not None and len(before):
         scaled = (before * config.latent_scale).transpose(0, 1)[None]
         known["motion_frames"] = model.encode_motion_frames(compute.to(scaled))

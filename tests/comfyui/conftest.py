@@ -54,9 +54,9 @@ def python_of(folder: Path) -> Path:
     return Path(os.environ.get("COMFYUI_PYTHON") or folder / ".venv" / "bin" / "python")
 
 
-def _limits() -> None:
+def _limits(memory: int) -> None:
     """In the child: out of memory fails the node instead of the machine, and nobody outlives the tests."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
 
@@ -70,8 +70,8 @@ def _free_port() -> int:
 class Server:
     """A running ComfyUI. `log()` is what it has printed, `url` where it listens, `base` where its folders are."""
 
-    def __init__(self, folder: Path, base: Path, *flags: str, name: str = "server"):
-        self.folder, self.base, self.flags = folder, base, flags
+    def __init__(self, folder: Path, base: Path, *flags: str, name: str = "server", memory: int = MEMORY):
+        self.folder, self.base, self.flags, self.memory = folder, base, flags, memory
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         self.log_path = ARTIFACTS / f"{name}.log"
         for part in ("custom_nodes", "input", "output", "models", "user/default"):
@@ -110,7 +110,7 @@ class Server:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                cwd=self.base, env=environment, start_new_session=True, preexec_fn=_limits,
+                cwd=self.base, env=environment, start_new_session=True, preexec_fn=lambda: _limits(self.memory),
             )  # fmt: skip
 
     def _answers(self) -> bool:
@@ -186,8 +186,8 @@ def new_server(comfyui: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]
     """Makes a server that the test may kill; it is gone after the test."""
     made: list[Server] = []
 
-    def make(name: str, *flags: str) -> Server:
-        made.append(Server(comfyui, tmp_path / name, *flags, name=name))
+    def make(name: str, *flags: str, memory: int = MEMORY) -> Server:
+        made.append(Server(comfyui, tmp_path / name, *flags, name=name, memory=memory))
         return made[-1]
 
     yield make
@@ -234,7 +234,16 @@ def run(server: Server) -> Callable[..., Job]:
     return lambda prompt, on_message=None, **extra: follow(server, prompt, on_message, **extra)
 
 
-def follow(server: Server, prompt: dict, on_message: Callable[[Job], None] | None = None, **extra: Any) -> Job:
+@pytest.fixture(scope="session")
+def follow_on() -> Callable[..., Job]:
+    """follow_on(server, prompt, ...): `run` on another server than the session's."""
+    return follow
+
+
+def follow(
+    server: Server, prompt: dict, on_message: Callable[[Job], None] | None = None, seconds: float = JOB_SECONDS,
+    **extra: Any,
+) -> Job:  # fmt: skip
     import asyncio
 
     import aiohttp
@@ -265,7 +274,7 @@ def follow(server: Server, prompt: dict, on_message: Callable[[Job], None] | Non
                         await asyncio.to_thread(on_message, job)
             return job
 
-    return asyncio.run(asyncio.wait_for(main(), JOB_SECONDS))
+    return asyncio.run(asyncio.wait_for(main(), seconds))
 
 
 @pytest.fixture(scope="session")
