@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,8 @@ def _files() -> dict[str, str]:
     return found
 
 
-def _choices(input_name: str) -> list[str]:
-    """What the list of an input shows: the files that are called as it is first, the accelerated ones after them."""
-    names = list(_files())
+def _choices(input_name: str, names: Iterable[str]) -> list[str]:
+    """`names` as the list of an input shows them: files that are called as it is first, the accelerated ones next."""
     own = PARTS[input_name].names
     return sorted(names, key=lambda name: (own.index(Path(name).stem) if Path(name).stem in own else len(own), name))
 
@@ -62,10 +62,11 @@ class LoadEchoMimicV2:
             "reference_unet": f"reference_unet.pth, {where}",
             "pose_encoder": f"pose_encoder.pth, {where}",
         }
+        files = _files()
         side = {"default": 768, "min": 128, "max": 2048, "step": MULTIPLE}
         return {
             "required": {
-                **{name: (_choices(name), {"tooltip": tip}) for name, tip in tips.items()},
+                **{name: (_choices(name, files), {"tooltip": tip}) for name, tip in tips.items()},
                 "width": ("INT", {**side, "tooltip": "Width of the video. It was trained on 768 x 768; smaller is "
                     "faster, and worse."}),
                 "height": ("INT", {**side, "tooltip": "Height of the video."}),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..checkpoints.folders import read_json, weights_file
 from ..checkpoints.format import Header, load_checkpoint, load_strictly, read_header
 from ..checkpoints.torch_files import load_tensors
 from ..errors import EMO2Error
@@ -39,8 +40,10 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
         module, header = load_checkpoint(path, "audio", lambda config: _built(config, where), where)
         assert isinstance(module, (VoiceEncoder, WhisperEncoder))
         return module, header
-    config = _json(path / "config.json", where)
-    wishes = _json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
+    config = read_json(path / "config.json", where)
+    wishes = (
+        read_json(path / "preprocessor_config.json", where) if (path / "preprocessor_config.json").is_file() else {}
+    )
     config["do_normalize"] = bool(wishes.get("do_normalize", True))
     if wishes.get("sampling_rate", 16000) != 16000:
         given = f"{wishes['sampling_rate']!r} Hz in {path.name}"
@@ -53,7 +56,7 @@ def load_encoder(path: Path | str, where: str = "audio_encoder") -> tuple[VoiceE
         raise EMO2Error(
             where, "a wav2vec 2.0 config.json", f"{error} in {path.name}", "Get the folder again."
         ) from error
-    tensors = _renamed(_weights(path, where))
+    tensors = _renamed(load_tensors(weights_file(path, where), where))
     own = module.network.state_dict()
     # Only pre-training uses it, and some exports leave it out.
     if "masked_spec_embed" in own:
@@ -72,13 +75,13 @@ def check_encoder(path: Path, where: str = "audio_encoder") -> None:
     """What can be known of a voice encoder without reading its weights; EMO2Error when `load_encoder` would fail."""
     if is_whisper(path):
         if path.is_dir():
-            _weights_file(path, where)
+            weights_file(path, where)
         return
     if not path.is_dir():
         read_header(path, "audio", where)
         return
-    check_config(_json(path / "config.json", where), where)
-    _weights_file(path, where)
+    check_config(read_json(path / "config.json", where), where)
+    weights_file(path, where)
 
 
 def is_encoder_folder(path: Path) -> bool:
@@ -96,31 +99,6 @@ def _model_type(folder: Path) -> str | None:
         return json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _json(path: Path, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise EMO2Error(
-            where, f"a readable {path.name} in {path.parent.name}", error, "Download the folder again."
-        ) from error
-    if not isinstance(value, dict):
-        raise EMO2Error(where, f"settings in {path.name}", type(value).__name__, "Download the folder again.")
-    return value
-
-
-def _weights_file(folder: Path, where: str) -> Path:
-    for path in (folder / "model.safetensors", folder / "pytorch_model.bin"):
-        if path.is_file():
-            return path
-    raise EMO2Error(
-        where, f"model.safetensors or pytorch_model.bin in {folder.name}", "neither", "Download the whole folder."
-    )
-
-
-def _weights(folder: Path, where: str) -> dict[str, torch.Tensor]:
-    return load_tensors(_weights_file(folder, where), where)
 
 
 def _renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

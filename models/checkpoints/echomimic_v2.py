@@ -14,10 +14,8 @@ from ..video.config import VideoConfig
 from ..video.model import VideoModel
 from .format import Header
 from .identify import identify, shapes_of
+from .stable_diffusion import TABLE
 from .torch_files import load_tensors
-
-TABLE = ".pos_encoder.pe"
-"""End of the name of a position table: 42 of them, the same sinusoids in every checkpoint, computed here."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ MOTION = "AnimateDiff's motion modules"
 LDM = "model.diffusion_model."
 """What the UNet's tensors begin with in a whole checkpoint."""
 TABLE = ".pos_encoder.pe"
+"""End of the name of a position table: the same sinusoids in every checkpoint, computed here."""
 FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from ..audio.whisper import WhisperEncoder, build_whisper
 from ..errors import EMO2Error
+from .folders import read_json, weights_file
 from .format import Header, load_strictly
 from .torch_files import load_tensors, load_torch
 
@@ -34,15 +34,8 @@ def load_whisper(path: Path | str, where: str = "audio_encoder") -> tuple[Whispe
 
 
 def _folder(path: Path, where: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    try:
-        config = json.loads((path / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise EMO2Error(where, f"a readable config.json in {path.name}", error, "Download the folder again.") from error
-    files = [path / name for name in ("model.safetensors", "pytorch_model.bin") if (path / name).is_file()]
-    if not files:
-        wanted = f"model.safetensors or pytorch_model.bin in {path.name}"
-        raise EMO2Error(where, wanted, "neither", "Download the whole folder.")
-    tensors = load_tensors(files[0], where, WANTED)
+    config = read_json(path / "config.json", where)
+    tensors = load_tensors(weights_file(path, where), where, WANTED)
     kept = {}
     for name, value in tensors.items():
         short = name.removeprefix("model.")

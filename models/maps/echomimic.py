@@ -32,8 +32,7 @@ def echomimic_maps(
 ) -> np.ndarray:
     """Pose pictures (F, H, W, 3) uint8 RGB of frames start..start+count-1 of a motion.
 
-    The hands are the model's joints as the camera sees them, their scores times the hand's confidence where there is
-    one; hidden hands are not drawn.
+    The hands are the hand model's joints as the camera sees them, with the motion's scores; hidden hands are not drawn.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)

@@ -66,17 +66,22 @@ def place(
         np.asarray(Image.fromarray(padded[..., c]).resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box))
         for c in range(3)
     ]
-    inside = max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(bottom, height) - max(top, 0))
-    beyond = 1 - inside / ((right - left) * (bottom - top))
+    covered = max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(bottom, height) - max(top, 0))
+    beyond = 1 - covered / ((right - left) * (bottom - top))
     placed = Framing((neck[0], neck[1]), shoulder_width, size, own.focal * scale)
     return Placed(torch.from_numpy(np.stack(channels, axis=-1))[None].clamp(0, 1), placed, beyond)
 
 
-def outside(motion: Motion) -> np.ndarray:
-    """(F, 2) bool: visible hands whose middle lies beyond the edge of the motion's picture."""
+def inside(motion: Motion) -> np.ndarray:
+    """(F, 2) bool: whether the middle of a hand lies in the motion's picture."""
     forward = rotate(motion.rotations[:, :, 0], np.broadcast_to(FINGERS, (*motion.visible.shape, 3)))
     middle = motion.framing.project(motion.wrists() + PALM * forward)
-    return np.asarray(motion.visible & ~((middle > 0) & (middle < 1)).all(-1))
+    return np.asarray(((middle > 0) & (middle < 1)).all(-1))
+
+
+def outside(motion: Motion) -> np.ndarray:
+    """(F, 2) bool: visible hands whose middle lies beyond the edge of the motion's picture."""
+    return motion.visible & ~inside(motion)
 
 
 def outside_warning(motion: Motion, share: float = 0.1) -> str | None:
@@ -91,4 +96,4 @@ def outside_warning(motion: Motion, share: float = 0.1) -> str | None:
     )
 
 
-__all__ = ["ECHOMIMIC_V2", "Placed", "outside", "outside_warning", "place"]
+__all__ = ["ECHOMIMIC_V2", "Placed", "inside", "outside", "outside_warning", "place"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...models.audio import frame_count
 from ...models.errors import EMO2Error
-from ...models.hands.quaternions import continuous, from_axis_angle, multiply, rotate
-from ...models.hands.rest import FINGERS
+from ...models.hands.quaternions import continuous, from_axis_angle, multiply
 from ...models.motion.vector import hand_variance
 from ...models.pose.body import SHOULDERS, arm_keypoints, body_joints
+from ...models.pose.portrait import inside
 from ...models.types import HAND_POINTS, Framing, Motion
 from .gesture import talk_with_hands
 from .mouth import mouth_shapes
@@ -106,7 +106,7 @@ def perform(
         [_in_pocket(tracks[h], times) if rests[h] == "pocket" else np.zeros(count, bool) for h in (0, 1)], 1
     )
     blur, confidence = _blur(motion, draws[4])
-    visible = ~pocket & ~_missed(confidence, draws[5]) & _inside(motion)
+    visible = ~pocket & ~_missed(confidence, draws[5]) & inside(motion)
     confidence = np.where(visible, confidence, 0.0)
     motion = motion.replace(
         keypoints=points,
@@ -243,13 +243,6 @@ def _in_pocket(track: Track, times: np.ndarray) -> np.ndarray:
     """Frames (F,) in which a hand lies where the track began."""
     places, _ = track.sample(times)
     return np.linalg.norm(places - track.poses[0].wrist, axis=-1) < 0.02
-
-
-def _inside(motion: Motion) -> np.ndarray:
-    """(F, 2): whether the middle of a hand lies in the picture."""
-    forward = rotate(motion.rotations[:, :, 0], np.broadcast_to(FINGERS, (*motion.visible.shape, 3)))
-    middle = motion.framing.project(motion.wrists() + 0.07 * forward)
-    return np.asarray(((middle > 0) & (middle < 1)).all(-1))
 
 
 def _blur(motion: Motion, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
