@@ -55,7 +55,7 @@ def _compare(label: str, config: VideoConfig, frames: int, steps: int, repeats: 
         "plain": lambda: sample_plainly(model, known, settings, windows, frames, noise, latents),
         "ours": lambda: sample_windows(model, known, settings, windows, count=frames, noise=noise),
         "ours, joint": lambda: sample_windows(
-            model, known, settings, windows, count=frames, noise=noise, compute=Compute(joint_guidance=True)
+            model, known, settings, windows, count=frames, noise=noise, compute=Compute(fits=lambda: 2)
         ),
     }
     made, seconds = {}, dict.fromkeys(ways, float("inf"))

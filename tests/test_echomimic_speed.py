@@ -6,6 +6,7 @@ import pytest
 import torch
 from emo2.benchmarks._plain_echomimic import sample_plainly
 from emo2.benchmarks.echomimic import setting
+from emo2.models.errors import EMO2Error
 from emo2.models.video.conditions import Settings
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.sampler import Compute, sample_windows
@@ -34,8 +35,8 @@ def test_ours_is_the_originals_schedule(case, cfg):
     model, known, noise, latents = case
     settings = Settings(steps=3, cfg=cfg)
     plain = sample_plainly(model, known, settings, WINDOWS, FRAMES, noise, latents)
-    for joint in (False, True):
-        made = ours(case, settings, joint_guidance=joint)
+    for rows in (1, 2, 3, 8):
+        made = ours(case, settings, fits=lambda rows=rows: rows)
         assert ((made - plain) * CONFIG.latent_scale).abs().max() < 1e-4
     assert plain.std() > 0.5
 
@@ -67,3 +68,75 @@ def test_remembering_maps_changes_nothing(case, monkeypatch):
     monkeypatch.setattr(conditions, "MAP_CACHE_BYTES", 0)
     slow = ours(case, settings)
     assert torch.equal(fast, slow) and not case[1]._maps
+
+
+def test_a_batch_that_does_not_fit_is_made_smaller(case, monkeypatch):
+    """The memory that was thought to be free is not: three windows with guidance, then one, then its halves."""
+    settings, model = Settings(steps=2, cfg=2.0), case[0]
+    fits = ours(case, settings)
+    seen = []
+    forward = type(model).forward
+
+    def narrow(self, noisy, *given, **known):
+        seen.append(len(noisy))
+        if len(noisy) > 1:
+            raise torch.OutOfMemoryError("no")
+        return forward(self, noisy, *given, **known)
+
+    monkeypatch.setattr(type(model), "forward", narrow)
+    made = ours(case, settings, fits=lambda: 6)
+    assert ((made - fits) * CONFIG.latent_scale).abs().max() < 1e-4
+    assert seen[:4] == [6, 2, 1, 1] and set(seen[4:]) == {1}
+    monkeypatch.setattr(type(model), "forward", lambda *given, **known: (_ for _ in ()).throw(torch.OutOfMemoryError))
+    with pytest.raises(torch.OutOfMemoryError):
+        ours(case, settings)
+
+
+class Counted:
+    """Counts which levels of the network run, by their first layers."""
+
+    def __init__(self, model, monkeypatch):
+        self.outer = self.inner = 0
+        for name, layer in (("outer", model.backbone.conv_in), ("inner", model.backbone.mid_block.resnets[0])):
+            hook = layer.register_forward_hook(lambda _m, given, _o, name=name: self.count(name, len(given[0])))
+            monkeypatch.setattr(self, "hooks", [*getattr(self, "hooks", []), hook], raising=False)
+
+    def count(self, name, rows):
+        setattr(self, name, getattr(self, name) + rows)
+
+    def close(self):
+        for hook in self.hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6])
+@pytest.mark.parametrize(("inner", "guidance"), [(1, 1), (3, 1), (1, 2), (2, 3)])
+def test_what_is_kept_over_the_steps_does_not_run_again(case, monkeypatch, rows, inner, guidance):
+    """And the result moves a little, not much; the first step is whole."""
+    steps = 6
+    exact = ours(case, Settings(steps=steps, cfg=2.0))
+    counted = Counted(case[0], monkeypatch)
+    made = ours(case, Settings(steps=steps, cfg=2.0, inner_every=inner, guidance_every=guidance), fits=lambda: rows)
+    counted.close()
+    per_row = 3 * WINDOWS.length  # three windows
+    guided = len(range(0, steps, guidance))
+    assert counted.outer == per_row * (steps + guided)
+    if inner == 1:
+        assert counted.inner == counted.outer
+    elif guidance == 1:
+        assert counted.inner == 2 * per_row * len(range(0, steps, inner))
+    else:  # where guidance comes in between two whole steps, its half has to run whole
+        assert counted.inner < 0.8 * counted.outer
+    off = float((made - exact).std() / exact.std())
+    assert off < 1e-5 if (inner, guidance) == (1, 1) else 1e-5 < off < 0.9
+
+
+def test_one_step_is_whole_whatever_is_kept(case):
+    exact = ours(case, Settings(steps=1, cfg=2.0))
+    assert torch.equal(ours(case, Settings(steps=1, cfg=2.0, inner_every=5, guidance_every=5)), exact)
+
+
+@pytest.mark.parametrize("name", ["inner_every", "guidance_every"])
+def test_a_step_that_never_comes_is_refused(name):
+    with pytest.raises(EMO2Error, match=f"{name}.*a whole number from 1"):
+        Settings(**{name: 0})

@@ -124,7 +124,7 @@ class Studio:
             audio=networks.features(shot.waveform),
         )
         settings = replace(self.settings, seed=shot.seed)
-        compute = Compute(networks.device, joint_guidance=True)
+        compute = Compute(networks.device, fits=lambda: 2)
         with _computing(self.precision):
             latents = sample_video(module, known, settings, count=shot.frames, compute=compute)
         return latents.float().numpy()

@@ -10,7 +10,7 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch.utils.checkpoint import checkpoint
 
 from .attention import AudioAttention, ReferenceAttention
-from .condition_batch import ConditionBatch
+from .condition_batch import ConditionBatch, InnerLevels
 from .config import VideoConfig
 from .reference import INPUT, layers, place_of, upsample_size
 from .temporal import TemporalModule
@@ -46,7 +46,13 @@ class Backbone(UNetMotionModel):
                 audio = AudioAttention(place, config.audio_scale, config.audio_absent == "zeros")
                 module.attn2.set_processor(audio)  # type: ignore[arg-type]
 
-    def forward(self, noisy: torch.Tensor, timestep: torch.Tensor | float, conditions: ConditionBatch) -> torch.Tensor:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        timestep: torch.Tensor | float,
+        conditions: ConditionBatch,
+        inner: InnerLevels | None = None,
+    ) -> torch.Tensor:
         """noisy: (B, C, F, h, w); timestep: one number, (B,) or (B, F). Returns the prediction."""
         rows, _, frames = noisy.shape[:3]
         times = torch.as_tensor(timestep, device=noisy.device)
@@ -58,11 +64,29 @@ class Backbone(UNetMotionModel):
         x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
         x = _add_pose(_add_reference(x, conditions), conditions)
         skips = [x]
-        block: Any
-        for block in self.down_blocks:
-            for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
-                x = self._layer(x, emb, resnet, attention, motion_module, conditions)
-                skips.append(x)
+        x = self._down(self.down_blocks[0], x, emb, skips, conditions)
+        if inner is None or inner.features is None:
+            x = self._inner(x, emb, skips, conditions)
+            if inner is not None:
+                inner.features = x
+        else:
+            x = inner.features.to(x.dtype)
+        if len(self.up_blocks) > 1:
+            x = _enlarge(self.up_blocks[-2], x, skips)
+        x = self._up(self.up_blocks[-1], x, emb, skips, conditions)
+
+        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
+        return x.unflatten(0, (rows, frames)).transpose(1, 2)
+
+    def _inner(self, x, emb, skips, conditions):
+        """Every level below the outermost; `skips` comes back as long as it was."""
+        own = len(skips)
+        block: Any = self.down_blocks[0]
+        for downsampler in block.downsamplers or ():
+            x = downsampler(x)
+            skips.append(x)
+        for block in self.down_blocks[1:]:
+            x = self._down(block, x, emb, skips, conditions)
             for downsampler in block.downsamplers or ():
                 x = downsampler(x)
                 skips.append(x)
@@ -71,15 +95,24 @@ class Backbone(UNetMotionModel):
         x = self._layer(x, emb, mid.resnets[0], mid.attentions[0], mid.motion_modules[0], conditions)
         x = mid.resnets[1](x, emb)
 
-        for block in self.up_blocks:
-            for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
-                x = torch.cat([x, skips.pop()], dim=1)
-                x = self._layer(x, emb, resnet, attention, motion_module, conditions)
-            for upsampler in block.upsamplers or ():
-                x = upsampler(x, upsample_size(x, skips[-1]))
+        for place, block in enumerate(self.up_blocks[:-1]):
+            x = _enlarge(self.up_blocks[place - 1], x, skips) if place else x
+            x = self._up(block, x, emb, skips, conditions)
+        assert len(skips) == own
+        return x
 
-        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
-        return x.unflatten(0, (rows, frames)).transpose(1, 2)
+    def _down(self, block, x, emb, skips, conditions):
+        """The layers of a level on the way down, each kept in `skips`."""
+        for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
+            x = self._layer(x, emb, resnet, attention, motion_module, conditions)
+            skips.append(x)
+        return x
+
+    def _up(self, block, x, emb, skips, conditions):
+        """The layers of a level on the way up, each with the last of `skips` beside it."""
+        for (resnet, attention), motion_module in zip(layers(block), block.motion_modules, strict=True):
+            x = self._layer(torch.cat([x, skips.pop()], dim=1), emb, resnet, attention, motion_module, conditions)
+        return x
 
     def _layer(self, x, emb, resnet, attention, motion_module, conditions):
         if self.checkpoint_layers and torch.is_grad_enabled():
@@ -94,6 +127,13 @@ class Backbone(UNetMotionModel):
     def temporal(self) -> dict[str, TemporalModule]:
         """The temporal modules by name."""
         return {module.name: module for module in self.modules() if isinstance(module, TemporalModule)}
+
+
+def _enlarge(block: Any, x: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
+    """x as it leaves a level on the way up: as large as the next level's pictures."""
+    for upsampler in block.upsamplers or ():
+        x = upsampler(x, upsample_size(x, skips[-1]))
+    return x
 
 
 def _whole_layer(x, emb, resnet, attention, motion_module, conditions):

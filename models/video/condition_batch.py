@@ -31,6 +31,16 @@ class AudioTokens:
         return self.tokens.shape[1]
 
 
+@dataclass
+class InnerLevels:
+    """What the backbone's levels below the outermost one hand up to it, (rows F, C, h, w).
+
+    Given to the network without `features`, it gets them there; given with them, those levels do not run.
+    """
+
+    features: torch.Tensor | None = None
+
+
 class Run(NamedTuple):
     """Neighbouring rows start..stop-1 of a batch that all have a condition, or all lack it.
 
@@ -78,6 +88,18 @@ class ConditionBatch:
     def null(self) -> ConditionBatch:
         """The unconditional branch: as many rows, nothing known."""
         return ConditionBatch(rows=self.rows, pictures=self.pictures)
+
+    @staticmethod
+    def together(batches: Sequence[ConditionBatch]) -> ConditionBatch:
+        """Several clips as one batch. They share their reference and know the same things, but no motion frames."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        assert all(batch.motion_frames is None and batch.reference_strength == first.reference_strength
+                   and batch.mask(name) == first.mask(name) for batch in batches for name in NAMES)  # fmt: skip
+        audio = None if first.audio is None else _beside([batch.audio for batch in batches])
+        pose = None if first.pose is None else _beside([batch.pose for batch in batches])
+        return replace(first, rows=sum(batch.rows for batch in batches), audio=audio, pose=pose)
 
     def mask(self, name: str) -> tuple[bool, ...]:
         """Which rows have the condition `name`."""
@@ -139,6 +161,19 @@ class _Select:
 
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if tensor.shape[0] == 1 else tensor[self.index]
+
+
+def _beside(values: Sequence[Any]) -> Any:
+    """The tensors in one condition of several clips, row by row in one batch."""
+    first = values[0]
+    if isinstance(first, torch.Tensor):
+        return torch.cat(list(values))
+    if isinstance(first, AudioTokens):
+        pairs = None if first.keys_values is None else _beside([value.keys_values for value in values])
+        return replace(first, tokens=torch.cat([value.tokens for value in values]), keys_values=pairs)
+    if isinstance(first, Mapping):
+        return {key: _beside([value[key] for value in values]) for key in first}
+    return tuple(_beside(parts) for parts in zip(*values))
 
 
 def _map(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -26,7 +26,11 @@ QUICK_STEPS = 6
 
 @dataclass(frozen=True)
 class Settings:
-    """How a video is sampled. Strengths scale what the network takes from a condition; 0 leaves it out."""
+    """How a video is sampled. Strengths scale what the network takes from a condition; 0 leaves it out.
+
+    inner_every n: the network's inner levels run at every n-th step only; guidance_every n: so does the unconditional
+    half of guidance. In between what they made before is used again (`prediction`).
+    """
 
     seed: int = 0
     steps: int = 25
@@ -35,6 +39,8 @@ class Settings:
     reference_strength: float = 1.0
     audio_strength: float = 1.0
     pose_strength: float = 1.0
+    inner_every: int = 1
+    guidance_every: int = 1
 
     def __post_init__(self) -> None:
         if self.scheduler not in SCHEDULERS:
@@ -45,6 +51,10 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise EMO2Error(name, "a number of 0 or more", value, "Give 1 for the normal effect, 0 for none.")
+        for name in ("inner_every", "guidance_every"):
+            value = getattr(self, name)
+            if not 1 <= value <= MAX_STEPS:
+                raise EMO2Error(name, f"a whole number from 1 to {MAX_STEPS}", value, "1 changes nothing.")
 
     def quick(self) -> Settings:
         """The quick preview: few steps, no guidance. It shows motion and framing, not detail."""

@@ -15,7 +15,7 @@ from ..errors import EMO2Error
 from .attention import keys_values
 from .audio import audio_projection
 from .backbone import Backbone
-from .condition_batch import AudioTokens, ConditionBatch, KeysValues, MotionPlaces, Places
+from .condition_batch import AudioTokens, ConditionBatch, InnerLevels, KeysValues, MotionPlaces, Places
 from .config import VideoConfig
 from .guider import ConfidenceEmbedding, MapGuider
 from .reference import INPUT, ReferenceNetwork, reference_input
@@ -134,17 +134,18 @@ class VideoModel(nn.Module):
         pose: torch.Tensor | None = None,
         reference_strength: float = 1.0,
         conditions: ConditionBatch | None = None,
+        inner: InnerLevels | None = None,
     ) -> torch.Tensor:
         """One denoising step's prediction, (B, C, F, h, w), of noisy latents of that shape.
 
         timestep: 0..train_steps-1, one number, (B,), or (B, F) where frames differ. The conditions are given one by
         one, each with B rows or one for all, or as one `conditions` with B rows, in which single rows may lack some
-        (guidance in one batch, training).
+        (guidance in one batch, training). inner: see InnerLevels; the same shape of batch each time.
         """
         if conditions is None:
             conditions = ConditionBatch(noisy.shape[0], reference, motion_frames, audio, pose, reference_strength)
         self._check(noisy, conditions)
-        return self.backbone(noisy, timestep, conditions)
+        return self.backbone(noisy, timestep, conditions, inner)
 
     def _check(self, noisy: torch.Tensor, conditions: ConditionBatch) -> None:
         _expect("noisy", noisy, (conditions.rows, self.config.latent_channels, None, None, None))

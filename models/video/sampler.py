@@ -17,6 +17,7 @@ import torch
 from ..errors import EMO2Error
 from .clips import ClipPlan, carry, frame_noise, generator, plan_clips
 from .conditions import Conditions, Settings
+from .prediction import CPU, Compute, Guide, Predictor, Task
 from .preview import clean_estimate
 from .schedulers import make_scheduler
 from .windows import WindowOptions, context_windows, window_weights
@@ -40,29 +41,6 @@ class Clip:
     start: int
     latents: torch.Tensor
     carried: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Compute:
-    """Where and how precisely the network computes.
-
-    joint_guidance: both halves of guidance in one batch, faster and with twice the memory. ready: called before each
-    clip, to bring the network onto the device. check: called before each use of the network; raises when the user has
-    cancelled.
-    """
-
-    device: torch.device | str = "cpu"
-    dtype: torch.dtype = torch.float32
-    joint_guidance: bool = False
-    ready: Callable[[], None] = lambda: None
-    check: Callable[[], None] = lambda: None
-
-    def to(self, value: torch.Tensor) -> torch.Tensor:
-        """A tensor of floats, moved to the device and dtype."""
-        return value.to(self.device, self.dtype)
-
-
-CPU = Compute()
 
 
 def sample_clips(
@@ -146,18 +124,24 @@ def sample_windows(
     latents = _begun(noise, config) * scheduler.init_noise_sigma
     random = generator(settings.seed, "windows", start)
     # The reference is the same in every window: it is brought to the device, and its keys and values are made, once.
-    told = _reference(conditions, settings, compute)
-    reference = model.prepare(**told).reference if told else None
+    shown = _reference(conditions, settings, compute)
+    reference = model.prepare(**shown).reference if shown else None
+
+    def known(window: np.ndarray) -> Callable[[], ConditionBatch]:
+        return lambda: _known(model, conditions, settings, start + window, None, compute, True, reference)
+
+    predict, guide = Predictor(model, settings, compute, len(context_windows(count, windows))), Guide(settings.cfg)
     for number, timestep in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(latents, timestep)
-        total, weight = torch.zeros_like(latents), torch.zeros(count)
-        for window in context_windows(count, windows, number):
-            known = _known(model, conditions, settings, start + window, None, compute, True, reference)
-            predicted = _predict(model, scaled[:, :, window], timestep, known, settings.cfg, compute)
-            shape = torch.from_numpy(window_weights(len(window), windows.weights))
-            total[:, :, window] += predicted * shape[:, None, None]
-            weight[window] += shape
-        predicted = total / weight[:, None, None]
+        predict.begin(number)
+        told, apart = _Average(latents, windows), _Average(latents, windows)
+        placed = context_windows(count, windows, predict.shift(number))
+        tasks = [Task(place, scaled[:, :, window], known(window)) for place, window in enumerate(placed)]
+        for place, conditional, difference in predict(timestep, tasks):
+            told.add(placed[place], conditional)
+            if difference is not None:
+                apart.add(placed[place], difference)
+        predicted = guide(told.mean(), apart.mean() if apart.filled else None)
         before, latents = latents, scheduler.step(predicted, timestep, latents, generator=random).prev_sample
         _report(on_step, number + 1, settings.steps, scheduler, predicted, timestep, before, config)
     return _finished(latents, config)
@@ -184,9 +168,12 @@ def _sample_clip(
     noise = frame_noise(settings.seed, plan.start, config.clip_frames, _latent_shape(config))
     latents = _begun(noise, config) * scheduler.init_noise_sigma
     random = generator(settings.seed, "clip", plan.start)
+    predict, guide = Predictor(model, settings, compute), Guide(settings.cfg)
     for number, timestep in enumerate(scheduler.timesteps):
-        scaled = scheduler.scale_model_input(latents, timestep)
-        predicted = _predict(model, scaled, timestep, known, settings.cfg, compute)
+        predict.begin(number)
+        task = Task(0, scheduler.scale_model_input(latents, timestep), lambda: known)
+        ((_, told, difference),) = predict(timestep, [task])
+        predicted = guide(told, difference)
         before_step, latents = latents, scheduler.step(predicted, timestep, latents, generator=random).prev_sample
         _report(on_step, done + number + 1, total, scheduler, predicted, timestep, before_step, config)
     return _finished(latents, config)
@@ -223,38 +210,28 @@ def _known(
     return model.prepare(rows=1, **known)
 
 
+class _Average:
+    """Overlapping windows' values (1, C, n, h, w), averaged over all frames, (1, C, F, h, w)."""
+
+    def __init__(self, like: torch.Tensor, options: WindowOptions):
+        self.total, self.weight, self.kind = torch.zeros_like(like), torch.zeros(like.shape[2]), options.weights
+        self.filled = False
+
+    def add(self, window: np.ndarray, values: torch.Tensor) -> None:
+        shape = torch.from_numpy(window_weights(len(window), self.kind))
+        self.total[:, :, window] += values * shape[:, None, None]
+        self.weight[window] += shape
+        self.filled = True
+
+    def mean(self) -> torch.Tensor:
+        return self.total / self.weight[:, None, None]
+
+
 def _reference(conditions: Conditions, settings: Settings, compute: Compute) -> dict[str, Any]:
     """The reference's features on the device, unless there is none or it is left out."""
     if conditions.reference is None or settings.reference_strength == 0:
         return {}
     return {"reference": {name: compute.to(value) for name, value in conditions.reference.features.items()}}
-
-
-def _predict(
-    model: VideoModel,
-    latents: torch.Tensor,
-    timestep: torch.Tensor,
-    known: ConditionBatch,
-    cfg: float,
-    compute: Compute,
-) -> torch.Tensor:
-    """The guided prediction (1, C, F, h, w), float32 on the CPU.
-
-    Classifier-free guidance (Ho & Salimans 2022): the unconditional half sees no condition at all, and does not run at
-    cfg 1.
-    """
-    noisy, time = compute.to(latents), timestep.to(compute.device)
-    compute.check()
-    if cfg == 1:
-        return model(noisy, time, conditions=known).float().cpu()
-    if compute.joint_guidance:
-        both = model(noisy.expand(2, *noisy.shape[1:]), time, conditions=known.with_unconditional()).float().cpu()
-        without, told = both[:1], both[1:]
-    else:
-        told = model(noisy, time, conditions=known).float().cpu()
-        compute.check()
-        without = model(noisy, time, conditions=known.null()).float().cpu()
-    return without + cfg * (told - without)
 
 
 def _report(
