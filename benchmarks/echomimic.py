@@ -34,18 +34,25 @@ def setting(config: VideoConfig, frames: int, seed: int = 0):
     for name, parameter in model.named_parameters():
         if "proj_out" in name or name.startswith("guider.conv_out"):  # zero at the start of training
             torch.nn.init.normal_(parameter, std=0.02)
-    height, width = config.latent_size
-    latents = torch.randn(1, 4, height, width)
+    known, noise = conditions_for(config, frames, seed)
+    latents = known.reference.latents * config.latent_scale
     with torch.inference_mode():
-        features = model.encode_reference(latents)
-    reference = Reference(latents / config.latent_scale, features, torch.zeros(1, *config.size, 3), "benchmark")
+        known.reference = replace(known.reference, features=model.encode_reference(latents))
+    return model, known, noise, latents
+
+
+def conditions_for(config: VideoConfig, frames: int, seed: int = 0):
+    """(conditions, noise) with random inputs; the reference has latents and no features yet."""
+    height, width = config.latent_size
+    latents = torch.randn(1, 4, height, width) / config.latent_scale
+    reference = Reference(latents, {}, torch.zeros(1, *config.size, 3), "benchmark")
     rotations = np.tile(np.array([1.0, 0, 0, 0], np.float32), (frames, 2, 16, 1))
     swing = 0.05 * np.sin(np.linspace(0, 6, frames))[:, None, None]
     places = np.array([[0.2, 0.2, -0.2], [-0.2, 0.2, -0.2]]) + swing
     sound = np.random.default_rng(seed).normal(size=(3 * frames + 9, config.audio_layers, config.audio_dim))
     heard = AudioFeatures(sound.astype(np.float32), np.zeros(len(sound)), len(sound) / 50)
     known = prepare(config, "benchmark", reference=reference, motion=Motion(rotations, places, config.fps), audio=heard)
-    return model, known, torch.randn(frames, 4, height, width), latents
+    return known, torch.randn(frames, 4, height, width)
 
 
 def _compare(label: str, config: VideoConfig, frames: int, steps: int, repeats: int) -> list[dict]:
