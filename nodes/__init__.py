@@ -6,7 +6,7 @@ from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
 STAGES = (
     "audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "maps", "framing", "video", "echomimic",
-    "decode",
+    "speed", "decode",
 )  # fmt: skip
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)

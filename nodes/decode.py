@@ -229,15 +229,15 @@ class StreamVideo:
         keep_still: float = 1.0,
     ) -> dict[str, Any]:
         settings = settings_of(
-            quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, reference_strength=reference_strength,
-            audio_strength=audio_strength, pose_strength=pose_strength,
+            model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
+            reference_strength=reference_strength, pose_strength=pose_strength,
         )  # fmt: skip
         known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config
         if windows_for(config) is not None:
             given = f"{model.header.name}, which makes all frames at once"
             raise EMO2Error("model", "a model that goes on from its own last frames", given,
-                            "Use EMO2 Sample Video and EMO2 Decode Video.")  # fmt: skip
+                            "Use EMO2 Sample Video, or motion_frames above 0 on EMO2 Load EchoMimicV2.")  # fmt: skip
         if config.size[0] % 2 or config.size[1] % 2:
             given = f"{config.size[0]} x {config.size[1]}"
             raise EMO2Error("model", "an even picture size (H.264)", given, "Use EMO2 Sample Video and save pictures.")

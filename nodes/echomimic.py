@@ -16,6 +16,8 @@ from .registry import node
 
 FOLDERS = ("echomimic_v2", "emo2")
 SUFFIXES = (".pth", ".safetensors")
+LONGEST_MEMORY = 20
+"""Frames that its position table (32) has room for beside a window of 12."""
 MULTIPLE = 64
 """Sides must be multiples of this: the network halves its latents three times."""
 
@@ -70,6 +72,12 @@ class LoadEchoMimicV2:
                 "width": ("INT", {**side, "tooltip": "Width of the video. It was trained on 768 x 768; smaller is "
                     "faster, and worse."}),
                 "height": ("INT", {**side, "tooltip": "Height of the video."}),
+            },
+            "optional": {
+                "motion_frames": ("INT", {"default": 0, "min": 0, "max": LONGEST_MEMORY,
+                    "tooltip": "0: all frames together, in windows, as it was trained. Above: clip after clip, each "
+                               "going on from that many frames of the one before, so that EMO2 Stream Video works. It "
+                               "was not trained for that: the picture may drift."}),
             }
         }  # fmt: skip
 
@@ -92,7 +100,14 @@ class LoadEchoMimicV2:
         return True
 
     def load(
-        self, denoising_unet: str, motion_module: str, reference_unet: str, pose_encoder: str, width: int, height: int
+        self,
+        denoising_unet: str,
+        motion_module: str,
+        reference_unet: str,
+        pose_encoder: str,
+        width: int,
+        height: int,
+        motion_frames: int = 0,
     ) -> tuple[host.ModelHandle]:
         for name, side in (("width", width), ("height", height)):
             if side % MULTIPLE:
@@ -104,6 +119,6 @@ class LoadEchoMimicV2:
                 f"{denoising_unet} and {motion_module} are not a pair: the accelerated UNet (_acc) wants the motion "
                 "module that was accelerated with it."
             )
-        config = replace(VideoConfig.echomimic_v2(), size=(height, width))
+        config = replace(VideoConfig.echomimic_v2(), size=(height, width), motion_frames=motion_frames)
         module, header = load_echomimic_v2({name: _path(value, name) for name, value in given.items()}, config)
         return (host.wrap(module, header),)

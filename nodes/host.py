@@ -67,11 +67,15 @@ def _comfy(name: str) -> Any:
 
 @dataclass
 class ModelHandle:
-    """A model on a wire: the module with what its checkpoint says, and ComfyUI's patcher around it, if any."""
+    """A model on a wire: the module with what its checkpoint says, and ComfyUI's patcher around it, if any.
+
+    sampling: further settings of whatever samples with it, chosen on the way.
+    """
 
     module: nn.Module
     header: Header
     patcher: Any = None
+    sampling: dict[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -199,6 +203,19 @@ def device() -> torch.device:
     if inside():
         return _comfy("comfy.model_management").get_torch_device()
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def free_memory() -> int:
+    """Bytes that are free on the device that models compute on; as much as can be told."""
+    where = device()
+    if inside():
+        return int(_comfy("comfy.model_management").get_free_memory(where))
+    if where.type == "cuda":
+        return torch.cuda.mem_get_info(where)[0]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return 0
 
 
 def dtype_for(module: nn.Module) -> torch.dtype:

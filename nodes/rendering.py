@@ -24,6 +24,7 @@ from . import host
 from .loading import warn_untrained
 
 CARTOON_PIXELS = 256 * 256
+MOST_CLIPS = 8
 STRENGTH = {"default": 1.0, "min": 0.0, "max": 5.0, "step": 0.05, "round": 0.001}
 SECOND = {"default": 0.0, "min": 0.0, "max": 86400.0, "step": 0.04, "round": 0.001}
 
@@ -55,9 +56,10 @@ def sampling_widgets() -> dict[str, tuple]:
     }  # fmt: skip
 
 
-def settings_of(quick_preview: bool, **widgets: Any) -> Settings:
-    """The sampling settings that a node's widgets give."""
-    settings = Settings(**widgets)
+def settings_of(model: host.ModelHandle, quick_preview: bool, **widgets: Any) -> Settings:
+    """The sampling settings that a node's widgets give, and nodes that the model went through."""
+    video_model(model)
+    settings = Settings(**widgets, **model.sampling)
     return settings.quick() if quick_preview else settings
 
 
@@ -117,22 +119,35 @@ def checked_conditions(
 
 
 def compute_for(model: host.ModelHandle) -> Compute:
-    """The device and dtype that ComfyUI, or the machine, gives the model."""
+    """The device and dtype that ComfyUI, or the machine, gives the model, and how many clips fit in one batch."""
     dtype = host.dtype_for(model.module)
     memory = activation_bytes(model.module.config, dtype)
     return Compute(
         device=host.device(),
         dtype=dtype,
+        fits=lambda: clips_at_once(host.free_memory(), memory, host.device().type),
         ready=lambda: host.load(model, memory=memory),
         check=host.check_cancelled,
     )
 
 
 def activation_bytes(config: VideoConfig, dtype: torch.dtype) -> int:
-    """A generous guess at what one call of the backbone needs beside its weights: 64 times its widest features."""
+    """What one clip in the backbone needs beside the weights: 64 times its widest features.
+
+    30 times are counted (`benchmarks/echomimic_memory.py`), at every size; the rest is for the kernels' own working
+    space and for memory in pieces.
+    """
     height, width = config.latent_size
     frames = config.clip_frames + config.motion_frames
     return frames * height * width * config.widths[0] * torch.empty((), dtype=dtype).element_size() * 64
+
+
+def clips_at_once(free: int, one: int, device: str) -> int:
+    """How many clips go into one batch when one of them needs `one` bytes: both halves of guidance where they fit.
+
+    A graphics card may take several windows; a CPU has enough to do with one.
+    """
+    return max(1, min(free // one, MOST_CLIPS if device != "cpu" else 2))
 
 
 class Steps:

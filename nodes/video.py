@@ -202,8 +202,8 @@ class SampleVideo:
         previous: dict[str, Any] | None = None,
     ) -> tuple[dict[str, torch.Tensor], float, int]:
         settings = settings_of(
-            quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, reference_strength=reference_strength,
-            audio_strength=audio_strength, pose_strength=pose_strength,
+            model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
+            reference_strength=reference_strength, pose_strength=pose_strength,
         )  # fmt: skip
         known = checked_conditions(model, reference, motion, audio_features, hands)
         config = known.config

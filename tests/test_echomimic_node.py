@@ -130,3 +130,58 @@ def test_it_is_not_streamed(folder):
             model=model, vae=object(), reference=reference, motion=still(), audio_features=sound, filename_prefix="x",
             crf=20, **SETTINGS,
         )  # fmt: skip
+
+
+def test_with_motion_frames_it_goes_on_from_its_own_frames(folder):
+    """Clip after clip: the first 12 frames are the same however long the video is, the next go on from them."""
+    model = load(motion_frames=4)
+    assert windows_for(model.module.config) is None and model.module.config.motion_frames == 4
+    reference, sound = conditions_of(model)
+    sample = NODE_CLASS_MAPPINGS["EMO2SampleVideo"]().sample
+    given = {"model": model, "reference": reference, "motion": still(), "audio_features": sound, **SETTINGS}
+    whole, _, count = sample(**given)
+    assert whole["samples"].shape == (16, 4, 24, 16) and count == 16
+    first, *_ = sample(**{**given, "end_second": 0.5})
+    assert len(first["samples"]) == 12 and torch.equal(first["samples"], whole["samples"][:12])
+    rest, *_ = sample(**{**given, "start_second": 0.5}, previous=first)
+    torch.testing.assert_close(rest["samples"], whole["samples"][12:])
+    alone, *_ = sample(**{**given, "start_second": 0.5})
+    assert (alone["samples"] - rest["samples"]).abs().max() > 1e-3
+
+
+def test_more_motion_frames_than_the_position_table_has_room_for_are_refused(folder):
+    with pytest.raises(EMO2Error, match="motion_frames: expected a number from 0 to 20"):
+        load(motion_frames=21)
+
+
+def test_cached_steps_travel_with_the_model(folder):
+    model = load()
+    reference, sound = conditions_of(model)
+    node = NODE_CLASS_MAPPINGS["EMO2CacheSteps"]()
+    sample = NODE_CLASS_MAPPINGS["EMO2SampleVideo"]().sample
+    given = {"reference": reference, "motion": still(), "audio_features": sound, **SETTINGS, "steps": 4}
+    whole, *_ = sample(model=model, **given)
+    same, *_ = sample(model=node.patch(model, 1, 1)[0], **given)
+    faster, *_ = sample(model=node.patch(model, 2, 2)[0], **given)
+    assert torch.equal(whole["samples"], same["samples"]) and not torch.equal(whole["samples"], faster["samples"])
+    assert model.sampling == {}, "the model that went in stays as it was"
+    for bad, words in (({"inner_every": 0}, "inner_every"), ({"guidance_every": 99}, "guidance_every")):
+        with pytest.raises(EMO2Error, match=f"EMO2 Cache Steps, {words}"):
+            node.patch(**{"model": model, "inner_every": 2, "guidance_every": 2, **bad})
+    with pytest.raises(EMO2Error, match="EMO2 Cache Steps, model"):
+        node.patch("a model", 2, 2)
+
+
+@pytest.mark.parametrize(("free", "device", "clips"), [
+    (0, "cuda", 1), (10, "cuda", 1), (19, "cuda", 1), (20, "cuda", 2), (65, "cuda", 6), (1000, "cuda", 8),
+    (1000, "cpu", 2), (15, "cpu", 1),
+])  # fmt: skip
+def test_as_many_clips_as_the_free_memory_holds(free, device, clips):
+    assert rendering.clips_at_once(free, 10, device) == clips
+
+
+def test_the_free_memory_is_known_here():
+    import os
+
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 1 << 20 < host.free_memory() < total

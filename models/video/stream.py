@@ -101,6 +101,7 @@ def job_fingerprint(
     return jobs.fingerprint(
         {
             "model": model_fingerprint,
+            "config": config.to_dict(),
             "vae": painted,
             "reference": None if reference is None else {"latents": reference.latents, **reference.features},
             "motion": conditions.motion,
