@@ -283,7 +283,7 @@ def wrap(module: nn.Module, header: Header) -> ModelHandle:
     """A handle that ComfyUI's VRAM manager can load, offload and partially load."""
     module.eval().requires_grad_(False)
     if not inside():
-        return ModelHandle(module, header)
+        return ModelHandle(module.float(), header)  # files may hold half precision; outside all is computed in float32
     management, patching = _comfy("comfy.model_management"), _comfy("comfy.model_patcher")
     where = device()
     halved = header.kind in ("motion", "video") and where.type != "cpu"

@@ -67,9 +67,13 @@ class PreviewMotion:
         "Draws a motion over the reference picture, frame by frame: both hands as shaded meshes (left orange, right "
         "blue), arms and body as lines. Look at it before spending time on the video."
     )
-    RETURN_TYPES = ("IMAGE", "FLOAT")
-    RETURN_NAMES = ("images", "fps")
-    OUTPUT_TOOLTIPS = ("One picture for each drawn frame.", "Frames a second at which they play in real time.")
+    RETURN_TYPES = ("IMAGE", "FLOAT", "EMO2_MOTION")
+    RETURN_NAMES = ("images", "fps", "motion")
+    OUTPUT_TOOLTIPS = (
+        "One picture for each drawn frame.",
+        "Frames a second at which they play in real time.",
+        "The motion as it came in. What takes it from here waits until the preview is there.",
+    )
     FUNCTION = "draw"
 
     @classmethod
@@ -96,7 +100,7 @@ class PreviewMotion:
     def draw(
         self, image: torch.Tensor, motion: Motion, opacity: float, every_nth: int, style: str, longest_side: int,
         hands: HandModel | None = None,
-    ) -> tuple[torch.Tensor, float]:  # fmt: skip
+    ) -> tuple[torch.Tensor, float, Motion]:  # fmt: skip
         size = preview_size(motion.framing.size, longest_side)
         picture = covered(one_picture(image), size)
         frames = range(0, len(motion), every_nth)
@@ -117,7 +121,7 @@ class PreviewMotion:
                 drawn = draw_motion(picture, sparse, model, start, count, opacity, style)
                 result[start : start + count] = torch.from_numpy(drawn).float() / 255
                 progress.tick(count)
-        return result, motion.fps / every_nth
+        return result, motion.fps / every_nth, motion
 
 
 @node("EMO2ContactSheet", "EMO2 Contact Sheet", "EMO2/video")

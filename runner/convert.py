@@ -13,7 +13,11 @@ EPILOG = """\
 KIND and FILE:
   echomimic_v2   the folder with denoising_unet, motion_module, reference_unet and pose_encoder (.pth or .safetensors)
   whisper        OpenAI's tiny.pt, or a Hugging Face folder
+  vae            Stable Diffusion's autoencoder (sd-vae-ft-mse): a diffusers folder, or its one file
+  clip_vision    CLIP's image encoder (ViT-L/14): a Hugging Face folder, or its one file
 """
+Made = tuple[str, Mapping[str, Any], Any]
+"""Kind, config and network of the new file."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -23,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Turn others' weights into one .safetensors file of the pack's own format.",
     )  # fmt: skip
-    parser.add_argument("kind", metavar="KIND", choices=("echomimic_v2", "whisper"), help="whose weights (see below)")
+    parser.add_argument("kind", metavar="KIND", choices=tuple(MAKERS), help="whose weights (see below)")
     parser.add_argument("file", metavar="FILE", type=Path, help="the file or folder that holds them")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--accelerated", action="store_true", help="echomimic_v2: the accelerated pair (_acc)")
@@ -39,10 +43,7 @@ def run(options: argparse.Namespace) -> int:
         raise EMO2Error("--out", "a name that ends in .safetensors", options.out, "Change the name.")
     if options.out.exists():
         raise EMO2Error("--out", "a new file", f"{options.out}, which exists", "Remove it, or choose another name.")
-    makers: dict[str, Callable[[argparse.Namespace], tuple[str, Mapping[str, Any], Any]]] = {
-        "echomimic_v2": _echomimic_v2, "whisper": _whisper,
-    }  # fmt: skip
-    kind, config, module = makers[options.kind](options)
+    kind, config, module = MAKERS[options.kind](options)
     from ..models.checkpoints.format import save_checkpoint
 
     tensors = module.state_dict()
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _echomimic_v2(options: argparse.Namespace) -> tuple[str, Mapping[str, Any], Any]:
+def _echomimic_v2(options: argparse.Namespace) -> Made:
     from dataclasses import replace
 
     from ..models.checkpoints.echomimic_v2 import load_echomimic_v2, part_files
@@ -65,11 +66,30 @@ def _echomimic_v2(options: argparse.Namespace) -> tuple[str, Mapping[str, Any], 
     return "video", header.config, module
 
 
-def _whisper(options: argparse.Namespace) -> tuple[str, Mapping[str, Any], Any]:
+def _whisper(options: argparse.Namespace) -> Made:
     from ..models.checkpoints.whisper import load_whisper
 
     module, header = load_whisper(options.file, "FILE")
     return "audio", header.config, module
+
+
+def _vae(options: argparse.Namespace) -> Made:
+    from ..models.checkpoints.autoencoder import load_vae
+
+    module, header = load_vae(options.file, "FILE")
+    return "vae", header.config, module
+
+
+def _clip_vision(options: argparse.Namespace) -> Made:
+    from ..models.checkpoints.clip_vision import load_clip_vision
+
+    module, header = load_clip_vision(options.file, "FILE")
+    return "clip_vision", header.config, module
+
+
+MAKERS: dict[str, Callable[[argparse.Namespace], Made]] = {
+    "echomimic_v2": _echomimic_v2, "whisper": _whisper, "vae": _vae, "clip_vision": _clip_vision,
+}  # fmt: skip
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -139,8 +139,6 @@ class LocalDefinitions(Mapping[str, Definition]):
 INSTEAD = {
     "AudioEncoderLoader": "Use EMO2 Load Audio Encoder",
     "AudioEncoderEncode": "Use EMO2 Encode Audio",
-    "VAELoader": "Use EMO2 Load VAE",
-    "CLIPVisionLoader": "Use EMO2 Load CLIP Vision",
 }
 
 

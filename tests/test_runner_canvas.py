@@ -224,12 +224,12 @@ def test_unknown_nodes_are_all_named_and_decorations_ignored():
     c = Canvas()
     c.node("Fast Groups Muter", [])
     c.node("Mystery", [], outputs=("IMAGE",), title="My node")
-    c.node("VAELoader", [], outputs=("VAE",))
+    c.node("AudioEncoderLoader", [], outputs=("AUDIO_ENCODER",))
     with pytest.raises(WorkflowError) as error:
         api(c)
     first, second = str(error.value).splitlines()
     assert 'node 2 "My node" (Mystery)' in first and "emo2 queue" in first
-    assert "EMO2 Load VAE" in second
+    assert "EMO2 Load Audio Encoder" in second
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,9 @@ def test_framing_by_hand_is_shown_and_used():
 
 def test_previews_sheets_and_curves_are_images():
     motion = gestures(0, 7)
-    images, fps = call("EMO2PreviewMotion", image=torch.rand(1, 50, 50, 4), motion=motion, every_nth=3, longest_side=64)
+    images, fps, _ = call(
+        "EMO2PreviewMotion", image=torch.rand(1, 50, 50, 4), motion=motion, every_nth=3, longest_side=64
+    )
     assert images.shape == (3, 64, 46, 3) and fps == pytest.approx(25 / 3) and images.std() > 0
     (sheet,) = call("EMO2ContactSheet", images=images, width=320)
     assert sheet.shape[0] == 1 and sheet.shape[2:] == (320, 3)
@@ -162,8 +164,8 @@ def test_previews_sheets_and_curves_are_images():
 
 def test_a_preview_frame_is_that_frame_of_the_motion():
     motion, image = gestures(0, 7), torch.rand(1, 50, 50, 3)
-    full, _ = call("EMO2PreviewMotion", image=image, motion=motion, longest_side=64)
-    sparse, _ = call("EMO2PreviewMotion", image=image, motion=motion, longest_side=64, every_nth=3)
+    full, *_ = call("EMO2PreviewMotion", image=image, motion=motion, longest_side=64)
+    sparse, *_ = call("EMO2PreviewMotion", image=image, motion=motion, longest_side=64, every_nth=3)
     assert torch.equal(full[::3], sparse)
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
 from emo2.runner.canvas import to_api
 from emo2.runner.definitions import LocalDefinitions, Spec, specs
+from model_files import entries
 
 HERE = Path(__file__).resolve().parent
 COLUMN, GAP, TOP = 400, 40, 80
@@ -27,7 +29,9 @@ COLOURS = {
     "video": "#a1309b",
     "output": "#3f789e",
 }
-DEFINITIONS = LocalDefinitions()
+CORE = HERE / "core" / "comfyui.json"
+"""ComfyUI's own nodes as a server describes them, where a workflow uses some that only a server has."""
+DEFINITIONS = ChainMap(LocalDefinitions(), json.loads(CORE.read_text()))  # type: ignore[arg-type]
 UPLOADS = {"LoadImage": ["image"], "LoadAudio": [None, None]}
 """What the canvas saves behind the widgets of a node with an upload button."""
 TALL = {
@@ -38,6 +42,9 @@ TALL = {
     "LoadAudio": 120,
     "EMO2SampleVideo": 720,  # its preview while it works
     "EMO2StreamVideo": 1020,
+    "EMO2LoadEchoMimicV2": 300,
+    "CLIPTextEncode": 160,
+    "KSampler": 320,
 }
 ONLY_NEW = {"CreateVideo": {"bit_depth"}}
 """Inputs that older ComfyUI versions do not have: the workflows leave them out."""
@@ -126,7 +133,9 @@ class Flow:
             for slot, (name, kind) in enumerate(node.outputs)
         ]
         title = {"title": node.title} if node.title else {}
-        own = {"cnr_id": "comfyui-emo2" if node.class_id.startswith("EMO2") else "comfy-core"}
+        own: dict[str, Any] = {"cnr_id": "comfyui-emo2" if node.class_id.startswith("EMO2") else "comfy-core"}
+        if models := entries(widgets):
+            own["models"] = models
         return {
             "id": node.number, "type": node.class_id, "pos": list(node.position), "size": [COLUMN, node.height],
             "flags": {}, "order": order, "mode": 0, **title, "inputs": inputs, "outputs": outputs,

@@ -1,51 +1,13 @@
 """The workflows themselves: which nodes stand in which stage, what is wired to what, and what the notes say."""
 
-from build import Flow, Node
+from build import Flow
+from photographs import echomimic_v2
+from stages import hand_motion, inputs, result, sheet_of
+from wan import wan_animate, wan_s2v
 
 # ruff: noqa: E501
-PICTURE = "## 1. Your picture\nOne person, facing the camera: *choose file to upload*. The sample `portrait.png` lies in the pack's folder `assets`.\nThen move the cross and the bar until they sit on the neck and the shoulders: this is what lines the hands up with the person."
-VOICE = "## 2. Your voice\nAny length, any format; the sample is `assets/speech.flac`. It is encoded once; both stages listen to the same features."
-MOTION = "## 3. Hand motion\nStage 1 of EMO2: the voice moves two hands. Try another `seed`, or `speed_left` and `speed_right`.\nEverything that says *motion* can be edited here: put EMO2 Smooth, Scale, Mirror, Mute or Splice Motion on this wire."
 LOOK = "## Look\nThe motion over time, and the maps that stage 2 sees."
 VIDEO = "## 4. Video\nStage 2 of EMO2 paints the person around the hands. `quick_preview` shows timing and framing in a few steps; set `end_second` here (not in stage 1) to try a short stretch first."
-RESULT = "## 5. Result\nThe video with your sound, and a sheet of its frames."
-
-
-def inputs(flow: Flow) -> tuple[Node, Node, Node, Node, Node]:
-    """Picture and voice: (picture, framing, voice, encoder, features)."""
-    picture = flow.add("LoadImage", image="portrait.png")
-    where = {"neck_x": 0.4749, "neck_y": 0.4248, "shoulder_width": 0.3906}  # of the sample
-    framing = flow.add("EMO2SetFraming", image=picture["IMAGE"], **where)
-    shown = flow.add("PreviewImage", title="Framing", images=framing["preview"])
-    flow.stage("Picture", "input", PICTURE, [[picture, framing, shown]])
-    voice = flow.add("LoadAudio", audio="speech.flac")
-    encoder = flow.add("EMO2LoadAudioEncoder")
-    features = flow.add("EMO2EncodeAudio", audio_encoder=encoder["audio_encoder"], audio=voice["AUDIO"])
-    flow.stage("Voice", "audio", VOICE, [[voice, encoder, features]])
-    return picture, framing, voice, encoder, features
-
-
-def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:
-    """Stage 1: (motion, hands)."""
-    model = flow.add("EMO2LoadMotionModel")
-    motion = flow.add(
-        "EMO2SampleHandMotion",
-        model=model["model"],
-        audio_features=features["audio_features"],
-        framing=framing["framing"],
-        seed=7,
-        cfg=2.5,
-        style="speaking",
-    )
-    hands = flow.add("EMO2LoadHands")
-    flow.stage("Hand motion", "motion", MOTION, [[model, motion, hands]])
-    return motion, hands
-
-
-def sheet_of(flow: Flow, title: str, images: tuple[Node, str], fps: tuple[Node, str]) -> list[Node]:
-    """A few of many pictures, side by side: one preview however long the voice is."""
-    sheet = flow.add("EMO2ContactSheet", title=f"Sheet: {title}", images=images, fps=fps)
-    return [sheet, flow.add("PreviewImage", title=title, images=sheet["sheet"])]
 
 
 def talking_avatar() -> Flow:
@@ -81,11 +43,7 @@ def talking_avatar() -> Flow:
     frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
     flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])
 
-    film = flow.add("CreateVideo", images=frames["images"], audio=voice["AUDIO"], fps=video["fps"])
-    saved = flow.add("SaveVideo", video=film["VIDEO"], filename_prefix="talking_avatar")
-    sheet = flow.add("EMO2ContactSheet", title="Sheet of the result", images=frames["images"], fps=video["fps"])
-    sheet_saved = flow.add("SaveImage", images=sheet["sheet"], filename_prefix="talking_avatar_sheet")
-    flow.stage("Result", "output", RESULT, [[film, saved], [sheet, sheet_saved]])
+    result(flow, frames["images"], voice["AUDIO"], video["fps"], "talking_avatar")
     return flow
 
 
@@ -137,4 +95,11 @@ def long_video() -> Flow:
     return flow
 
 
-TEMPLATES = {"talking_avatar": talking_avatar, "hand_motion_only": hand_motion_only, "long_video": long_video}
+TEMPLATES = {
+    "talking_avatar": talking_avatar,
+    "hand_motion_only": hand_motion_only,
+    "long_video": long_video,
+    "echomimic_v2": echomimic_v2,
+    "wan_s2v": wan_s2v,
+    "wan_animate": wan_animate,
+}

@@ -27,7 +27,7 @@ def read_unet(path: Path | str, where: str) -> dict[str, torch.Tensor]:
     checkpoint in Stability's own (.safetensors or .ckpt). EMO2Error that says what else it is.
     """
     path = Path(path)
-    file = _in_folder(path, where) if path.is_dir() else path
+    file = in_folder(path, where, "unet") if path.is_dir() else path
     if not file.is_file():
         raise EMO2Error(where, f"a file with {UNET}", f"no file at {file}", "Check the name and the folder.")
     tensors = load_tensors(file, where, UNET)
@@ -49,7 +49,7 @@ def read_motion_modules(path: Path | str, where: str) -> dict[str, torch.Tensor]
     path: a motion module as its authors publish it (.ckpt, .safetensors; versions 1, 2 and 3), or in diffusers' layout.
     """
     path = Path(path)
-    file = _in_folder(path, where) if path.is_dir() else path
+    file = in_folder(path, where, "unet") if path.is_dir() else path
     if not file.is_file():
         raise EMO2Error(where, f"a file with {MOTION}", f"no file at {file}", "Check the name and the folder.")
     tensors = read_tensors(file, where) if file.suffix == ".safetensors" else load_tensors(file, where, MOTION)
@@ -80,12 +80,13 @@ def _plain(name: str) -> str:
     return f"{head}.motion_modules.{number}.{rest}"
 
 
-def _in_folder(folder: Path, where: str) -> Path:
-    for place in (folder / "unet", folder):
+def in_folder(folder: Path, where: str, part: str) -> Path:
+    """The weights in a diffusers folder of `part` ("unet", "vae"), or of the whole model that has it as a folder."""
+    for place in (folder / part, folder):
         for name in FILES:
             if (place / name).is_file():
                 return place / name
     raise EMO2Error(where, f"{' or '.join(FILES)} in {folder}", "neither", "Download the whole folder.")
 
 
-__all__ = ["read_motion_modules", "read_unet"]
+__all__ = ["in_folder", "read_motion_modules", "read_unet"]

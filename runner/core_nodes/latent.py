@@ -1,4 +1,4 @@
-"""VAEEncode, VAEDecode, CLIPVisionEncode: thin calls into what the pack's loaders give."""
+"""Loaders of VAEs and CLIP's image encoder, VAEEncode, VAEDecode, CLIPVisionEncode: thin calls into the pack's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,46 @@ from typing import Any
 import torch
 
 from ...models.errors import EMO2Error
+from ...nodes import host
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+
+
+class VAELoader:
+    """A VAE of Stable Diffusion's kind."""
+
+    CATEGORY, FUNCTION = "loaders", "load_vae"
+    DESCRIPTION = "Loads a VAE from the folder vae of --models."
+    RETURN_TYPES = ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"vae_name": (host.model_files("vae", suffixes=SUFFIXES), {})}}
+
+    def load_vae(self, vae_name: str) -> tuple[Any]:
+        from ...models.checkpoints.autoencoder import load_vae
+        from ...nodes.decode import PackVAE
+
+        return (PackVAE(host.wrap(*load_vae(host.model_path(vae_name, "vae", "vae_name"), "vae_name"))),)
+
+
+class CLIPVisionLoader:
+    """CLIP's image encoder."""
+
+    CATEGORY, FUNCTION = "loaders", "load_clip"
+    DESCRIPTION = "Loads a CLIP image encoder from the folder clip_vision of --models."
+    RETURN_TYPES = ("CLIP_VISION",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"clip_name": (host.model_files("clip_vision", suffixes=SUFFIXES), {})}}
+
+    def load_clip(self, clip_name: str) -> tuple[Any]:
+        from ...models.checkpoints.clip_vision import load_clip_vision
+        from ...nodes.video import PackCLIPVision
+
+        path = host.model_path(clip_name, "clip_vision", "clip_name")
+        return (PackCLIPVision(host.wrap(*load_clip_vision(path, "clip_name"))),)
 
 
 class VAEEncode:
@@ -61,6 +101,8 @@ class CLIPVisionEncode:
 
 
 NODES = {
+    "VAELoader": ("Load VAE", VAELoader),
+    "CLIPVisionLoader": ("Load CLIP Vision", CLIPVisionLoader),
     "VAEEncode": ("VAE Encode", VAEEncode),
     "VAEDecode": ("VAE Decode", VAEDecode),
     "CLIPVisionEncode": ("CLIP Vision Encode", CLIPVisionEncode),
