@@ -95,7 +95,7 @@ class EncodeReference:
         if draws_cartoons(config) and looks_like_photograph(picture):
             host.warn(
                 f"This looks like a photograph, and {model.header.name} is a tiny model that only knows how to draw "
-                "cartoons. For photographs use EMO2 Load EchoMimicV2."
+                "cartoons. For photographs open the workflow echomimic_v2."
             )
         fitted = covered(picture, config.size)
         latents = vae.encode(fitted).float().cpu()

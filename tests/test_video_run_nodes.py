@@ -168,7 +168,7 @@ def test_a_photograph_with_a_tiny_model_names_the_other_workflow(model, vae, out
     EncodeReference().encode(model, vae, as_image(cartoon(0)))
     assert outside.warnings == []
     EncodeReference().encode(model, vae, picture(200, 200))  # every pixel another shade
-    assert len(outside.warnings) == 1 and "EMO2 Load EchoMimicV2" in outside.warnings[0]
+    assert len(outside.warnings) == 1 and "the workflow echomimic_v2" in outside.warnings[0]
 
 
 def test_untrained_weights_are_announced(outside):

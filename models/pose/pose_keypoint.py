@@ -17,14 +17,11 @@ import numpy as np
 
 from ..errors import EMO2Error
 from ..hands.layer import HandModel
-from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS, SHOULDER_METRES, Framing, Motion
-from .body import WRISTS, arm_keypoints
-from .lift import lift_hands
+from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS, Framing, Motion
+from .body import arm_keypoints
+from .keypoint_motion import KNOWN, Points, framing_of, motion_of_points
 
 WHERE = "pose_keypoint"
-KNOWN = 0.3
-"""Scores below this count as unknown, as in DWPose."""
-
 _BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 _COCO_17 = (0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _PARTS = {
@@ -93,32 +90,10 @@ def from_pose_keypoint(
     sizes = _pixels(canvas, [(body, body_scores), (face, face_scores), (points, scores)], framing)
     for array in (body, face, points):
         array /= sizes.reshape((-1,) + (1,) * (array.ndim - 2) + (2,))
-    if _swapped(points, scores, body, body_scores):
-        points, scores = points[:, ::-1], scores[:, ::-1]
     if framing is None:
-        framing = _framing(body, body_scores, _own_size(frames, sizes))
-    offset = _neck_offset(body, body_scores, framing)
-    if hands is None:
-        from ..hands import load_hands
-
-        hands = load_hands(None)
-    lifted = lift_hands(points, scores, body, body_scores, framing, fps, hands, offset)
-    scores = scores * lifted.seen[..., None]
-    confidence = np.where(lifted.seen, scores.mean(-1), 0)
-    return Motion(
-        rotations=lifted.rotations,
-        translations=lifted.wrists - framing.root() - offset[:, None],
-        fps=fps,
-        framing=framing,
-        body_offset=offset,
-        keypoints=body,
-        keypoint_scores=body_scores,
-        face=face,
-        face_scores=face_scores,
-        hand_scores=scores,
-        visible=lifted.seen,
-        confidence=confidence,
-    )
+        framing = framing_of(body, body_scores, _own_size(frames, sizes))
+    found = Points(body, body_scores, points, scores, face, face_scores)
+    return motion_of_points(found, fps, framing, hands)
 
 
 def _frames(value: Any) -> list[Any]:
@@ -242,47 +217,3 @@ def _own_size(frames: Any, sizes: np.ndarray) -> tuple[int, int]:
         if width and height:
             return max(int(height), 1), max(int(width), 1)
     return Framing().size if (sizes == 1).all() else (int(sizes[0, 1]), int(sizes[0, 0]))
-
-
-def _swapped(points: np.ndarray, scores: np.ndarray, body: np.ndarray, body_scores: np.ndarray) -> bool:
-    """Whether over the clip the hands lie nearer to each other's wrists than to their own."""
-    own = cross = 0.0
-    for hand in (0, 1):
-        for side in (0, 1):
-            known = (scores[:, hand, 0] > 0) & (body_scores[:, WRISTS[0]] > 0) & (body_scores[:, WRISTS[1]] > 0)
-            gaps = np.linalg.norm(points[known, hand, 0] - body[known, WRISTS[side]], axis=-1)
-            own, cross = (own + gaps.sum(), cross) if side == hand else (own, cross + gaps.sum())
-    return own > cross
-
-
-def _framing(body: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> Framing:
-    """Median neck and shoulder width of the clip."""
-    both = (scores[:, 2] > 0) & (scores[:, 5] > 0)
-    pixels = np.array([size[1], size[0]])
-    width = (
-        np.median(np.linalg.norm((body[both, 2] - body[both, 5]) * pixels, axis=-1)) / size[1] if both.any() else 0.0
-    )
-    if width < 0.005:
-        raise EMO2Error(
-            "framing", "both shoulders known in at least one frame, or a framing",
-            "a person without shoulders" if not both.any() else "shoulders that are one point",
-            "Connect EMO2 Set Framing.",
-        )  # fmt: skip
-    neck_known = scores[:, 1] > 0
-    neck = body[neck_known, 1] if neck_known.any() else (body[both, 2] + body[both, 5]) / 2
-    x, y = np.median(neck, axis=0)
-    return Framing((float(x), float(y)), float(width), size)
-
-
-def _neck_offset(body: np.ndarray, scores: np.ndarray, framing: Framing) -> np.ndarray:
-    """The neck's displacement in the picture plane (F, 3) metres, from the frames in which it is known."""
-    known = scores[:, 1] > 0
-    offset = np.zeros((len(body), 3))
-    if known.any():
-        times = np.arange(len(body))
-        shoulder = framing.shoulder_width * framing.size[1]
-        scale = np.array([framing.size[1], framing.size[0]]) * SHOULDER_METRES / shoulder
-        for axis in (0, 1):
-            moved = (body[known, 1, axis] - framing.neck[axis]) * scale[axis]
-            offset[:, axis] = np.interp(times, times[known], moved)
-    return offset
