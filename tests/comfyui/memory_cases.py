@@ -176,6 +176,42 @@ def check_no_weight_is_left_behind_when_only_a_part_fits():
             assert all(tensor.device == AWAY for tensor in made)
 
 
+def photographs():
+    """EchoMimicV2 at its published width. Its weights are memory that nobody has touched: they cost nothing."""
+    config = VideoConfig.echomimic_v2()
+    with torch.device("meta"):
+        module = VideoModel(config).half()
+    module.to_empty(device="cpu")
+
+    def use(model, where, dtype):
+        like = {"where": where, "dtype": dtype}
+        window = (1, 2, config.audio_window, config.audio_layers, config.audio_dim)
+        conditions = model.prepare(
+            reference=model.encode_reference(draw(1, 4, 32, 32, **like)),
+            audio=model.encode_audio(draw(*window, **like)),
+            pose=model.encode_maps(draw(1, 3, 2, 256, 256, **like).sigmoid()),
+        ).with_unconditional()
+        time = torch.tensor(600.0, device=where)
+        return [model(draw(2, 4, 2, 32, 32, **like), time, conditions=conditions)]
+
+    return "video", module.eval().requires_grad_(False), use
+
+
+def check_the_published_width_leaves_nothing_behind_when_only_a_part_fits():
+    for part in (1.1, 0.6, 0.2, 0.0):
+        kind, module, use = photographs()
+        handle = host.wrap(module, Header(Path("echomimic.safetensors"), kind, {}))
+        handle.patcher.load_device = AWAY
+        handle.patcher.load(AWAY, lowvram_model_memory=1 + int(part * handle.patcher.model_size()))
+        host.settle(handle.module, AWAY)
+        here = sum(p.weight.numel() for p in swapped(handle) if p.weight.device == CPU)
+        total = sum(p.weight.numel() for p in swapped(handle))
+        assert total > 1.7e9 and ((here == 0) if part > 1 else (0 < here < total) if part else (here == total))
+        with torch.no_grad(), OneDevice():
+            made = use(handle.module, AWAY, torch.float16)
+        assert all(tensor.device == AWAY for tensor in made)
+
+
 def check_half_precision_stays_half():
     for make in (motion, video):
         handle, use = wrapped(make)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_cases import Graph
 from emo2.models.audio.whisper import TINY
 from emo2.models.checkpoints.echomimic_v2 import PARTS, expected_shapes
 from emo2.models.video.temporal import sinusoids
@@ -57,7 +56,10 @@ def write_files(models: Path) -> None:
         block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4,
         down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
     )  # fmt: skip
-    save_file({key: value.half() for key, value in vae.state_dict().items()}, models / "vae" / "vae_random.safetensors")
+    save_file(
+        {key: value.half() for key, value in vae.state_dict().items()},
+        models / "vae" / "vae-ft-mse-840000-ema-pruned.safetensors",
+    )
 
 
 @pytest.fixture
@@ -73,34 +75,29 @@ def photo_server(new_server, tmp_path):
     return server
 
 
-def test_two_frames_of_the_published_width(photo_server, follow_on):
-    graph = Graph()
-    picture, voice = graph.add("LoadImage", image="portrait.png"), graph.add("LoadAudio", audio="speech.flac")
-    own = graph.add("EMO2LoadAudioEncoder", encoder="emo2_audio_tiny.safetensors")
-    features = graph.add("EMO2EncodeAudio", audio_encoder=[own, 0], audio=[voice, 0])
-    framing = graph.add("EMO2SetFraming", image=[picture, 0], neck_x=0.4749, neck_y=0.4248, shoulder_width=0.3906)
-    portrait = graph.add("EMO2FitPortrait", image=[picture, 0], framing=[framing, 0], width=256, height=256)
-    stage1 = graph.add("EMO2LoadMotionModel")
-    motion = graph.add(
-        "EMO2SampleHandMotion", model=[stage1, 0], audio_features=[features, 0], framing=[portrait, 1], steps=2,
-        end_second=0.6,
-    )  # fmt: skip
-    whisper = graph.add("EMO2LoadAudioEncoder", encoder="tiny.pt")
-    heard = graph.add("EMO2EncodeAudio", audio_encoder=[whisper, 0], audio=[voice, 0])
-    files = {name: f"{name}.pth" for name in PARTS}
-    model = graph.add("EMO2LoadEchoMimicV2", width=256, height=256, **files)
-    vae = graph.add("VAELoader", vae_name="vae_random.safetensors")
-    reference = graph.add(
-        "EMO2EncodeReference", model=[model, 0], vae=[vae, 0], image=[portrait, 0], framing=[portrait, 1]
+SETTINGS = {
+    "EMO2FitPortrait.width": 256, "EMO2FitPortrait.height": 256, "EMO2LoadEchoMimicV2.width": 256,
+    "EMO2LoadEchoMimicV2.height": 256, "EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.6,
+    "EMO2SampleVideo.steps": 1, "EMO2SampleVideo.cfg": 1.0, "EMO2SampleVideo.end_second": 2 / 24,
+}  # fmt: skip
+
+
+def test_two_frames_of_the_published_width(photo_server, api, follow_on):
+    """The workflow as it ships, at another size: the picture of the alignment is there before the video begins."""
+    prompt = api("echomimic_v2", SETTINGS)
+    named = {node.get("_meta", {}).get("title"): node_id for node_id, node in prompt.items()}
+    classes = {node["class_type"]: node_id for node_id, node in prompt.items()}
+    frames = {"images": [classes["EMO2DecodeVideo"], 0], "filename_prefix": "frames"}
+    prompt["frames"] = {"class_type": "SaveImage", "inputs": frames}
+    job = follow_on(photo_server, prompt, seconds=900).succeeded()
+    outputs = job.outputs()
+    shown = [data["node"] for kind, data in job.messages if kind == "executing" and data.get("node")]
+    aligned, sampler = named["Hands over the portrait"], classes["EMO2SampleVideo"]
+    assert shown.index(aligned) < shown.index(sampler), "look before the long wait"
+    assert len(outputs["frames"]["images"]) == 2 and outputs[classes["SaveVideo"]]["images"][0]["filename"].endswith(
+        "mp4"
     )
-    video = graph.add(
-        "EMO2SampleVideo", model=[model, 0], reference=[reference, 0], motion=[motion, 0], audio_features=[heard, 0],
-        steps=1, cfg=1.0, end_second=2 / 24,
-    )  # fmt: skip
-    shown = graph.show(graph.add("EMO2DecodeVideo", vae=[vae, 0], latent=[video, 0]))
-    fitted = graph.show(portrait)
-    outputs = follow_on(photo_server, graph, seconds=900).succeeded().outputs()
-    assert len(outputs[shown]["images"]) == 2
-    for item in outputs[shown]["images"] + outputs[fitted]["images"]:
+    for item in outputs["frames"]["images"] + outputs[named["Portrait and reach"]]["images"]:
         picture = np.asarray(Image.open(io.BytesIO(photo_server.view(item))))
         assert picture.shape == (256, 256, 3) and picture.std() > 1
+    assert Image.open(io.BytesIO(photo_server.view(outputs[aligned]["images"][0]))).size[0] > 256

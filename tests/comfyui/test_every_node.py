@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from comfyui_cases import Graph
@@ -96,6 +97,34 @@ def test_the_video_nodes_and_comfyuis_vae_nodes(server, run):
     assert server.view(outputs[own]["images"][3]) == server.view(outputs[core]["images"][3])
     assert outputs[streamed]["images"][0]["filename"].startswith("film_96x128")
     assert len(server.view(outputs[film]["images"][0])) > 1000
+
+
+def test_real_gestures_and_cached_steps(server, run):
+    """A keypoint set in the input folder becomes a motion, a folder of two becomes another, and a video is made of it
+    with steps that use others again."""
+    from test_gesture_library import arrays_of, recorded
+
+    folder = server.base / "input" / "every_gesture"
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in (1, 2):
+        np.savez(folder / f"set{seed}.npz", **arrays_of(recorded(seed)))
+    graph = Graph()
+    picture, _, features, framing, _ = start(graph)
+    loaded = graph.add("EMO2LoadKeypoints", keypoints="every_gesture/set1.npz")
+    drawn = graph.show(graph.add("EMO2DrawOpenPose", motion=[loaded, 0], width=128))
+    motion = graph.add(
+        "EMO2GestureLibrary", library="every_gesture", audio_features=[features, 0], framing=[framing, 0]
+    )
+    whole = graph.add("EMO2LoadVideoModel")
+    model, vae = graph.add("EMO2CacheSteps", model=[whole, 0]), graph.add("EMO2LoadVAE")
+    reference = graph.add("EMO2EncodeReference", model=[model, 0], vae=[vae, 0], image=[picture, 0])
+    video = graph.add(
+        "EMO2SampleVideo", model=[model, 0], reference=[reference, 0], motion=[motion, 0],
+        audio_features=[features, 0], steps=3, end_second=0.4,
+    )  # fmt: skip
+    shown = graph.show(graph.add("EMO2DecodeVideo", vae=[vae, 0], latent=[video, 0]))
+    outputs = run(graph).succeeded().outputs()
+    assert len(outputs[drawn]["images"]) == 60 and len(outputs[shown]["images"]) == 10
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from emo2 import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+from emo2.runner.definitions import specs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "ComfyUI-EMO2"
@@ -80,3 +81,46 @@ def test_scripts_are_served_and_listed(server):
     for script in (ROOT / "web" / "js").glob("*.js"):
         path = f"/extensions/{PACK}/js/{script.name}"
         assert path in listed and server.request(path)[0] == 200
+
+
+RECORDED = json.loads((ROOT / "workflows" / "core" / "comfyui.json").read_text())
+
+
+@pytest.mark.parametrize("class_id", sorted(RECORDED))
+def test_core_nodes_are_as_they_were_recorded(info, class_id):
+    """What the workflows were built from fits this server: inputs of the same kind, nothing new that is required."""
+    recorded, now = RECORDED[class_id], info[class_id]
+    assert recorded["output"] == now["output"]
+    there = {spec.name: spec for spec in specs(now)}
+    known = {spec.name: spec for spec in specs(recorded)}
+    assert all(there[name].kind == spec.kind for name, spec in known.items())
+    assert {spec.name for spec in there.values() if spec.required} <= set(known)
+
+
+FOLDERS = {"diffusion_models", "loras", "text_encoders", "vae", "audio_encoders", "clip_vision", "echomimic_v2"}
+
+
+@pytest.mark.parametrize("name", ["wan_s2v", "wan_animate"])
+def test_the_wan_workflows_pass_the_servers_checks(server, api, run, name):
+    """With files of the right names in the right folders a run begins: the pose video and its preview are made, and
+    then the first loader finds that the file is empty."""
+    workflow = json.loads((ROOT / "workflows" / f"{name}.json").read_text())
+    made = []
+    for node in workflow["nodes"]:
+        for entry in node["properties"].get("models", ()):
+            assert entry["directory"] in FOLDERS
+            path = server.base / "models" / entry["directory"] / entry["name"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+            made.append(path)
+    try:
+        prompt = api(name, {"EMO2SampleHandMotion.steps": 2, "EMO2SampleHandMotion.end_second": 0.6})
+        job = run(prompt)
+        assert job.end == "execution_error"
+        failed = prompt[job.messages[-1][1]["node_id"]]["class_type"]
+        assert not failed.startswith("EMO2") and "Loader" in failed
+        first = {class_id: node_id for node_id, node in prompt.items() for class_id in [node["class_type"]]}
+        assert first["PreviewImage"] in job.outputs(), "the pose over the picture is there"
+    finally:
+        for path in made:
+            path.unlink()
