@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,12 +16,11 @@ from ..models.video.sampler import Compute, sample_windows
 from ..models.video.windows import windows_for
 from ._device_memory import DeviceMemory, OnMeta, fused_attention
 from .echomimic import conditions_for, setting
+from .stream import process_memory
 
 LENGTHS = (24, 120, 600)
-SMALL = replace(
-    VideoConfig.echomimic_v2(), size=(128, 128), widths=(64, 128), attention_levels=(True, True), layers_per_block=1,
-    audio_dim=16, audio_width=16,
-)  # fmt: skip
+SMALL = replace(VideoConfig.echomimic_v2(), size=(64, 64), widths=(128, 256, 512, 512), audio_dim=16, audio_width=16)
+"""As in the published network, the weights weigh more than what is computed."""
 
 
 def run(quick: bool) -> list[dict]:
@@ -31,7 +29,7 @@ def run(quick: bool) -> list[dict]:
     rows = [_row("device memory, 768 x 768, half precision, counted", frames, counted, value)
             for frames, value in zip(lengths, counted)]  # fmt: skip
     measured = [process_bytes(frames) for frames in lengths]
-    return rows + [_row("process memory, 128 x 128, measured", frames, measured, value)
+    return rows + [_row("process memory, 64 x 64, measured", frames, measured, value)
                    for frames, value in zip(lengths, measured)]  # fmt: skip
 
 
@@ -70,4 +68,4 @@ if __name__ == "__main__":
     way = windows_for(SMALL)
     assert way is not None
     sample_windows(network, given, Settings(steps=1), way, count=count, noise=begun, compute=Compute(fits=lambda: 2))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(round(process_memory("VmHWM") * (1 << 20)))  # of this program alone, unlike getrusage's

@@ -46,7 +46,7 @@ def run(quick: bool) -> list[dict]:
     ]  # fmt: skip
 
 
-def _status(key: str) -> float:
+def process_memory(key: str) -> float:
     """A memory figure of this process in MB, from /proc."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key):
@@ -98,12 +98,12 @@ def _job(seconds: float, small: bool, steps: int, twice: bool, folder: Path) -> 
         given = inputs(seconds)
         growth, took = [], 0.0
         for name in ("first", "second"):
-            loaded = _status("VmRSS")
+            loaded = process_memory("VmRSS")
             Path("/proc/self/clear_refs").write_text("5")
             begin = time.perf_counter()
             stream(name, given)
             took = time.perf_counter() - begin
-            growth.append(_status("VmHWM") - loaded)
+            growth.append(process_memory("VmHWM") - loaded)
             if not twice:
                 break
     return {"growth": growth[0], "second": growth[-1], "seconds": took, "frames": len(given["motion"])}

@@ -162,7 +162,7 @@ def model_path(name: str, folder: str = "emo2", where: str = "model") -> Path:
         path = root.joinpath(*parts)
         if os.path.exists(path):
             return path
-    searched = ", ".join(str(root) for root in dict.fromkeys(roots)) or "no folder at all"
+    searched = ", ".join(str(root) for root in dict.fromkeys(roots)) or f"a folder {folder} that --models names"
     raise EMO2Error(
         where, f"a file in {searched}", f"{plain!r}, which is not there", "Put the file there, or choose another one."
     )

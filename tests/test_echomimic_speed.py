@@ -59,15 +59,59 @@ def test_preparing_once_changes_nothing(case, monkeypatch):
     assert type(model).prepare is not prepare
 
 
+def test_the_attention_kernel_changes_nothing(case, monkeypatch):
+    """PyTorch's fused kernels, and the formula as it stands."""
+    from emo2.models.video import attention
+
+    settings = Settings(steps=2, cfg=2.0)
+    fast = ours(case, settings)
+    used = []
+
+    def plain(query, key, value, attn_mask=None):
+        used.append(1)
+        return attention._plain_attention(query, key, value, attn_mask)
+
+    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", plain)
+    slow = ours(case, settings)
+    assert used and ((fast - slow) * CONFIG.latent_scale).abs().max() < 1e-4
+
+
+def test_bringing_the_reference_once_changes_nothing(case, monkeypatch):
+    """Its keys and values made anew in every window."""
+    from emo2.models.video import sampler
+
+    settings = Settings(steps=2, cfg=2.0)
+    fast = ours(case, settings)
+    known = sampler._known
+
+    def anew(model, conditions, settings, frames, before, compute, remember=False, reference=None):
+        assert reference is not None
+        return known(model, conditions, settings, frames, before, compute, remember, None)
+
+    monkeypatch.setattr(sampler, "_known", anew)
+    slow = ours(case, settings)
+    assert ((fast - slow) * CONFIG.latent_scale).abs().max() < 1e-4
+
+
+def test_length_costs_no_device_memory():
+    """Counted as a device would need it: 24, 120 and 600 frames within 5 %, and two windows more than one."""
+    from emo2.benchmarks.echomimic_memory import device_bytes
+
+    need = {frames: device_bytes(CONFIG, frames, torch.float16) for frames in (24, 120, 600)}
+    assert max(need.values()) < 1.05 * min(need.values()) and min(need.values()) > 1e5
+    assert device_bytes(CONFIG, 24, torch.float16, rows=4) > 1.5 * need[24]
+
+
 def test_remembering_maps_changes_nothing(case, monkeypatch):
     from emo2.models.video import conditions
 
     settings = Settings(steps=2, cfg=1.0)
     fast = ours(case, settings)
-    case[1]._maps.clear()
+    case[1].__post_init__()  # forgets
     monkeypatch.setattr(conditions, "MAP_CACHE_BYTES", 0)
     slow = ours(case, settings)
-    assert torch.equal(fast, slow) and not case[1]._maps
+    assert torch.equal(fast, slow) and not case[1]._slots
+    case[1].__post_init__()
 
 
 def test_a_batch_that_does_not_fit_is_made_smaller(case, monkeypatch):

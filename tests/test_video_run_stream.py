@@ -230,7 +230,7 @@ def test_the_memory_for_maps_is_bounded(monkeypatch):
     known = cases.conditions(cases.network(), 60)
     for first in range(0, 60, 6):
         known.maps(np.arange(first, first + 6), remember=True)
-        assert len(known._maps) <= 10
+        assert len(known._slots) <= 10
 
 
 def test_an_arrays_fingerprint_is_its_contents(tmp_path, monkeypatch):

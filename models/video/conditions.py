@@ -73,7 +73,8 @@ class Conditions:
     hands: HandModel | None = None
 
     def __post_init__(self) -> None:
-        self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._slots: OrderedDict[int, int] = OrderedDict()  # frame -> where in the store
+        self._store: np.ndarray | None = None
 
     def audio_windows(self, frames: np.ndarray) -> torch.Tensor:
         """Hidden states around each video frame of `frames`: (1, F, K, L, D); zeros where there is no sound, or as the
@@ -96,23 +97,45 @@ class Conditions:
         """
         assert self.motion is not None
         places = np.minimum(frames, len(self.motion) - 1)
-        for first, count in _runs(np.array([n for n in np.unique(places) if n not in self._maps], dtype=np.int64)):
-            self._draw(first, count)
-        maps = np.stack([self._maps[n] for n in places.tolist()])
-        room = MAP_CACHE_BYTES // maps[0].nbytes if remember else 0
-        while len(self._maps) > room:
-            self._maps.popitem(last=False)
+        drawn: dict[int, np.ndarray] = {}
+        for first, count in _runs(np.array([n for n in np.unique(places) if n not in self._slots], dtype=np.int64)):
+            drawn.update(enumerate(self._drawn(first, count), first))
+        maps = np.stack([drawn[n] if n in drawn else self._kept(n) for n in places.tolist()])
+        if remember:
+            self._keep(drawn)
         tensor = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].float() / 255
         confidence = np.where(self.motion.visible, self.motion.confidence, 0).astype(np.float32)[places]
         return tensor, torch.from_numpy(confidence)[None]
 
-    def _draw(self, first: int, count: int) -> None:
+    def _drawn(self, first: int, count: int) -> np.ndarray:
         assert self.motion is not None and self.hands is not None
         # Only what the medians of these frames see is copied: an hour's motion stays where it is.
         reach = self.config.keypoint_median // 2
         low = max(first - reach, 0)
         near = steadied(self.motion.frames(low, first + count + reach), self.config.keypoint_median)
-        self._maps.update(enumerate(guidance_maps(near, self.hands, self.config, first - low, count), first))
+        return guidance_maps(near, self.hands, self.config, first - low, count)
+
+    def _kept(self, frame: int) -> np.ndarray:
+        assert self._store is not None
+        return self._store[self._slots[frame]]
+
+    def _keep(self, drawn: dict[int, np.ndarray]) -> None:
+        """Remember these maps in place of the oldest ones.
+
+        They lie in one block: thousands of small arrays, allocated in between what the network needs for a moment,
+        would leave holes in the memory ten times their own size.
+        """
+        for frame, picture in drawn.items():
+            if self._store is None:
+                assert self.motion is not None
+                room = min(MAP_CACHE_BYTES // picture.nbytes, len(self.motion))
+                self._store = np.empty((room, *picture.shape), picture.dtype)
+            if not len(self._store):
+                return
+            full = len(self._slots) == len(self._store)
+            slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
+            self._store[slot] = picture
+            self._slots[frame] = slot
 
 
 def _runs(frames: np.ndarray) -> list[tuple[int, int]]:
