@@ -33,6 +33,15 @@ def posed(flow: Flow, motion: Node, hands: Node, picture: Node) -> tuple[Node, N
     return resampled, poses
 
 
+def led(flow: Flow) -> tuple[Node, Node, Node, Node]:
+    """Picture and voice to a pose video: (picture, voice, motion at Wan's frame rate, poses)."""
+    picture, framing = pictured(flow)
+    flow.stage("Picture", "input", PICTURE, [[picture, framing]])
+    voice, features = voice_of(flow)
+    motion, hands = hand_motion(flow, framing, features)
+    return picture, voice, *posed(flow, motion, hands, picture)
+
+
 def begun(flow: Flow, checkpoint: str, lora: str) -> tuple[Node, Node, Node, Node, list[Node]]:
     """Model with its fast LoRA, VAE, and both prompts: (model, vae, positive, negative, loaders)."""
     unet = flow.add("UNETLoader", unet_name=checkpoint)
@@ -60,11 +69,7 @@ def finished(flow: Flow, images: tuple[Node, str], voice: Node, fps: tuple[Node,
 
 def wan_s2v() -> Flow:
     flow = Flow()
-    picture, framing = pictured(flow)
-    flow.stage("Picture", "input", PICTURE, [[picture, framing]])
-    voice, features = voice_of(flow)
-    motion, hands = hand_motion(flow, framing, features)
-    resampled, poses = posed(flow, motion, hands, picture)
+    picture, voice, resampled, poses = led(flow)
 
     model, vae, positive, negative, loaders = begun(
         flow, "wan2.2_s2v_14B_fp8_scaled.safetensors", "wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors"
@@ -99,11 +104,7 @@ def wan_s2v() -> Flow:
 
 def wan_animate() -> Flow:
     flow = Flow()
-    picture, framing = pictured(flow)
-    flow.stage("Picture", "input", PICTURE, [[picture, framing]])
-    voice, features = voice_of(flow)
-    motion, hands = hand_motion(flow, framing, features)
-    resampled, poses = posed(flow, motion, hands, picture)
+    picture, voice, resampled, poses = led(flow)
 
     model, vae, positive, negative, loaders = begun(
         flow, "Wan2_2-Animate-14B_fp8_e4m3fn_scaled_KJ.safetensors",
