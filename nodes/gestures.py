@@ -14,34 +14,18 @@ from ..models.pose.keypoint_sets import is_keypoint_set, motion_from_keypoints
 from ..models.pose.portrait import outside_warning
 from ..models.types import AudioFeatures, Framing, Motion
 from . import host
-from .motion_files import HANDS, OUTPUT, inside
+from .motion_files import HANDS, listed, named
 from .registry import node
 
 RATE = {"default": 24.0, "min": 1.0, "max": 240.0, "step": 1.0, "round": 0.001}
 MOST_FILES = 500
 
 
-def _folders() -> list[tuple[str, Path]]:
-    """(mark behind names, folder): ComfyUI's input folder, then its output folder."""
-    return [("", host.input_directory()), (OUTPUT, host.output_directory())]
-
-
-def _names(fits: Any) -> list[str]:
-    """Names of what `fits` in these folders, at most one folder deep."""
-    names = []
-    for mark, root in _folders():
-        if root.is_dir():
-            found = [path for depth in ("*", "*/*") for path in root.glob(depth) if not path.name.startswith(".")]
-            names += sorted(path.relative_to(root).as_posix() + mark for path in found if fits(path))
-    return names
-
-
 def _path(name: str, where: str, wanted: str) -> Path:
     """The file or folder that a name in a list stands for; it never leaves its folder."""
     if not host.inside() and host.outside.find and (found := host.outside.find(name)):
         return found
-    root = host.output_directory() if name.endswith(OUTPUT) else host.input_directory()
-    path = inside(root, name.removesuffix(OUTPUT), where)
+    path = named(name, where)
     if not path.exists():
         raise EMO2Error(where, f"{wanted} in ComfyUI's input or output folder", repr(name), "Put it there.")
     return path
@@ -52,9 +36,13 @@ def _members(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix == ".npz" or (p.is_dir() and is_keypoint_set(p)))[:MOST_FILES]
 
 
+def _is_set(path: Path) -> bool:
+    return not path.name.startswith(".") and is_keypoint_set(path)
+
+
 def _is_library(path: Path) -> bool:
     try:
-        return path.is_dir() and not is_keypoint_set(path) and bool(_members(path))
+        return not path.name.startswith(".") and not is_keypoint_set(path) and bool(_members(path))
     except OSError:
         return False
 
@@ -84,7 +72,7 @@ class LoadKeypoints:
         tip = "A keypoint set in ComfyUI's input folder, or in its output folder (marked [output])."
         return {
             "required": {
-                "keypoints": (_names(is_keypoint_set), {"tooltip": tip}),
+                "keypoints": (listed(_is_set, "*.npz", "*/*.npz", "*/", "*/*/"), {"tooltip": tip}),
                 "fps": ("FLOAT", {**RATE, "tooltip": "Frames a second of the recording; EchoMimicV2's have 24."}),
             },
             "optional": {
@@ -137,8 +125,9 @@ class GestureLibrary:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "library": (_names(_is_library), {"tooltip": "A folder in ComfyUI's input (or output) folder with "
-                    "motions of EMO2 Save Motion and keypoint sets of EMO2 Load Keypoints."}),
+                "library": (listed(_is_library, "*/", "*/*/"), {
+                    "tooltip": "A folder in ComfyUI's input (or output) folder with motions of EMO2 Save "
+                    "Motion and keypoint sets of EMO2 Load Keypoints."}),
                 "seed": ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
                     "tooltip": "Another seed takes other gestures."}),
                 "follow_voice": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 4.0, "step": 0.1, "round": 0.001,

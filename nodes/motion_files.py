@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,15 @@ def motion_files() -> list[str]:
 
     The page asks for this list each time it loads, and output folders grow large: deeper ones are not searched.
     """
+    return listed(Path.is_file, "*.npz", "*/*.npz")
+
+
+def listed(fits: Callable[[Path], bool], *patterns: str) -> list[str]:
+    """Names of what `fits` among the matches in the input folder, then those in the output folder, marked."""
     names = []
     for folder, mark in ((host.input_directory(), ""), (host.output_directory(), OUTPUT)):
         if folder.is_dir():
-            found = [path for depth in ("*.npz", "*/*.npz") for path in folder.glob(depth) if path.is_file()]
+            found = [path for pattern in patterns for path in folder.glob(pattern) if fits(path)]
             names += sorted(path.relative_to(folder).as_posix() + mark for path in found)[:LISTED]
     return names
 
@@ -208,15 +214,19 @@ def motion_path(name: str) -> Path:
     name = str(name)
     if not host.inside() and host.outside.find and (found := host.outside.find(name)) and found.suffix == ".npz":
         return found
-    folder = host.output_directory() if name.endswith(OUTPUT) else host.input_directory()
-    plain = name.removesuffix(OUTPUT).removesuffix(" [input]")
-    path = inside(folder, plain, "motion_file")
+    path = named(name, "motion_file")
     if path.suffix.lower() != ".npz" or not path.is_file():
         raise EMO2Error(
             "motion_file", "a motion file (.npz) in ComfyUI's input or output folder", repr(name),
             "Put the file there, or choose another one.",
         )  # fmt: skip
     return path
+
+
+def named(name: str, where: str) -> Path:
+    """What a name of `listed` stands for, there or not; it never leaves its folder."""
+    folder = host.output_directory() if name.endswith(OUTPUT) else host.input_directory()
+    return inside(folder, name.removesuffix(OUTPUT).removesuffix(" [input]"), where)
 
 
 def inside(folder: Path, name: str, where: str) -> Path:

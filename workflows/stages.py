@@ -16,16 +16,21 @@ def pictured(flow: Flow) -> tuple[Node, Node]:
     return picture, flow.add("EMO2SetFraming", image=picture["IMAGE"], **where)
 
 
+def voiced(flow: Flow) -> tuple[Node, Node, Node]:
+    """The voice and what stage 1 hears of it: (voice, encoder, features)."""
+    voice = flow.add("LoadAudio", audio="speech.flac")
+    encoder = flow.add("EMO2LoadAudioEncoder")
+    features = flow.add("EMO2EncodeAudio", audio_encoder=encoder["audio_encoder"], audio=voice["AUDIO"])
+    flow.stage("Voice", "audio", VOICE, [[voice, encoder, features]])
+    return voice, encoder, features
+
+
 def inputs(flow: Flow) -> tuple[Node, Node, Node, Node, Node]:
     """Picture and voice: (picture, framing, voice, encoder, features)."""
     picture, framing = pictured(flow)
     shown = flow.add("PreviewImage", title="Framing", images=framing["preview"])
     flow.stage("Picture", "input", PICTURE, [[picture, framing, shown]])
-    voice = flow.add("LoadAudio", audio="speech.flac")
-    encoder = flow.add("EMO2LoadAudioEncoder")
-    features = flow.add("EMO2EncodeAudio", audio_encoder=encoder["audio_encoder"], audio=voice["AUDIO"])
-    flow.stage("Voice", "audio", VOICE, [[voice, encoder, features]])
-    return picture, framing, voice, encoder, features
+    return picture, framing, *voiced(flow)
 
 
 def hand_motion(flow: Flow, framing: Node, features: Node) -> tuple[Node, Node]:

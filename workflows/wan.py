@@ -1,7 +1,7 @@
 """The workflows for Wan 2.2 in ComfyUI's own nodes: hand motion from the voice as its pose video."""
 
 from build import Flow, Node
-from stages import PICTURE, VOICE, hand_motion, pictured, sheet_of
+from stages import PICTURE, hand_motion, pictured, sheet_of, voiced
 
 # ruff: noqa: E501
 SIZE, FRAMES, FPS = 640, 77, 16.0
@@ -10,15 +10,6 @@ POSE = "## 4. Motion as a pose video\nWan works at 16 frames a second: the motio
 S2V = "## 5. Wan 2.2 S2V\nVoice, picture and pose video go into ComfyUI's own *WanSoundImageToVideo*: 77 frames, then 77 more that go on from them (9.6 s together). For more, copy *Extend* with its sampler and joint. A shorter voice leaves stillness at the end."
 ANIMATE = "## 5. Wan 2.2 Animate\nPicture and pose video go into ComfyUI's own *WanAnimateToVideo*: 77 frames (4.8 s). Wan-Animate takes lips and face from `face_video`, not from the voice: connect a video of a speaking face there, or use `wan_s2v` when the mouth must speak."
 MODELS = "## Models\nLarge files that ComfyUI offers to download when it opens this workflow. They want a graphics card with much memory."
-
-
-def voice_of(flow: Flow) -> tuple[Node, Node]:
-    """The voice and what stage 1 hears of it: (voice, features)."""
-    voice = flow.add("LoadAudio", audio="speech.flac")
-    encoder = flow.add("EMO2LoadAudioEncoder")
-    features = flow.add("EMO2EncodeAudio", audio_encoder=encoder["audio_encoder"], audio=voice["AUDIO"])
-    flow.stage("Voice", "audio", VOICE, [[voice, encoder, features]])
-    return voice, features
 
 
 def posed(flow: Flow, motion: Node, hands: Node, picture: Node) -> tuple[Node, Node]:
@@ -37,7 +28,7 @@ def led(flow: Flow) -> tuple[Node, Node, Node, Node]:
     """Picture and voice to a pose video: (picture, voice, motion at Wan's frame rate, poses)."""
     picture, framing = pictured(flow)
     flow.stage("Picture", "input", PICTURE, [[picture, framing]])
-    voice, features = voice_of(flow)
+    voice, _, features = voiced(flow)
     motion, hands = hand_motion(flow, framing, features)
     return picture, voice, *posed(flow, motion, hands, picture)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...models.errors import EMO2Error
 from ...models.motion.vector import hand_variance
+from ...models.ranks import mean_ranks
 from ...models.types import Motion
 
 
@@ -44,13 +45,7 @@ def amplitude(motion: Motion) -> np.ndarray:
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of the ranks of a and b (n,), equal values sharing their mean rank; 0 where a side does not vary."""
-    a, b = _ranks(np.asarray(a, np.float64)), _ranks(np.asarray(b, np.float64))
+    a, b = mean_ranks(np.asarray(a, np.float64)), mean_ranks(np.asarray(b, np.float64))
     a, b = a - a.mean(), b - b.mean()
     size = np.sqrt((a @ a) * (b @ b))
     return float(np.clip(a @ b / size, -1, 1)) if size > 0 else 0.0
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]

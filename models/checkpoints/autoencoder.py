@@ -29,8 +29,6 @@ def load_vae(path: Path | str, where: str = "vae") -> tuple[Any, Header]:
     """
     path = Path(path)
     file = in_folder(path, where, "vae") if path.is_dir() else path
-    if not file.is_file():
-        raise EMO2Error(where, f"a file with {WANTED}", f"no file at {file}", "Check the name and the folder.")
     tensors = load_tensors(file, where, WANTED)
     named = diffusers_names(tensors)
     config = sizes(named)

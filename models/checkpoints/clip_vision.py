@@ -38,8 +38,6 @@ def load_clip_vision(path: Path | str, where: str = "clip_vision") -> tuple[Any,
     """
     path = Path(path)
     file = weights_file(path, where) if path.is_dir() else path
-    if not file.is_file():
-        raise EMO2Error(where, f"a file with {WANTED}", f"no file at {file}", "Check the name and the folder.")
     tensors = load_tensors(file, where, WANTED)
     named = transformers_names(tensors)
     config = sizes(named)

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from ..errors import EMO2Error
-from .format import read_tensors
 from .identify import identify, shapes_of
 from .torch_files import load_tensors
 
@@ -28,8 +27,6 @@ def read_unet(path: Path | str, where: str) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     file = in_folder(path, where, "unet") if path.is_dir() else path
-    if not file.is_file():
-        raise EMO2Error(where, f"a file with {UNET}", f"no file at {file}", "Check the name and the folder.")
     tensors = load_tensors(file, where, UNET)
     kind = identify(shapes_of(tensors))
     if any(name.startswith(LDM) for name in tensors):
@@ -50,9 +47,7 @@ def read_motion_modules(path: Path | str, where: str) -> dict[str, torch.Tensor]
     """
     path = Path(path)
     file = in_folder(path, where, "unet") if path.is_dir() else path
-    if not file.is_file():
-        raise EMO2Error(where, f"a file with {MOTION}", f"no file at {file}", "Check the name and the folder.")
-    tensors = read_tensors(file, where) if file.suffix == ".safetensors" else load_tensors(file, where, MOTION)
+    tensors = load_tensors(file, where, MOTION)
     found = {}
     for name, value in tensors.items():
         name = name.removeprefix("module.")

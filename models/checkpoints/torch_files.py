@@ -45,6 +45,8 @@ def load_torch(path: Path, where: str, wanted: str = "tensors and nothing else")
 def load_tensors(path: Path, where: str, wanted: str = "tensors and nothing else") -> dict[str, torch.Tensor]:
     """The tensors of a .safetensors or PyTorch file, by name; a `state_dict` inside is unwrapped."""
     path = Path(path)
+    if not path.is_file():
+        raise EMO2Error(where, f"a file with {wanted}", f"no file at {path}", "Check the name and the folder.")
     if path.suffix == ".safetensors":
         return read_tensors(path, where)
     loaded = load_torch(path, where, wanted)

@@ -150,6 +150,16 @@ def gather(motion: Motion, index: np.ndarray) -> Motion:
     return left.replace(**{n: np.stack([getattr(left, n)[:, 0], getattr(right, n)[:, 1]], 1) for n in names})
 
 
+def fade_in(old: Motion, at: int, new: Motion, blend: int) -> Motion:
+    """`new` as it comes in: over its first `blend` frames `old` plays on from frame `at` (or stands, past its end) and
+    fades."""
+    blend = min(blend, len(new))
+    going_on = gather(old, np.minimum(np.arange(at, at + len(new)), len(old) - 1))
+    weight = np.ones(len(new))
+    weight[:blend] = ease(np.arange(1, blend + 1) / (blend + 1))
+    return mix(going_on, new, weight)
+
+
 def at_places(motion: Motion, places: np.ndarray) -> Motion:
     """The motion at fractional frame numbers `places` (N,), held beyond its ends. Whole numbers give frames exactly."""
     places = np.clip(places, 0, len(motion) - 1)

@@ -12,6 +12,7 @@ from ..types import FRAME_FIELDS, Motion
 from .edit_blend import (
     at_places,
     envelope,
+    fade_in,
     follow,
     frame_at,
     gather,
@@ -149,12 +150,7 @@ def splice(
     number("from_second", skip / first.fps, 0, (len(second) - 1) / first.fps, "seconds (before the second one's end)")
     tail = second.frames(skip, len(second))
     blend = frame_at(number("blend_seconds", blend_seconds, 0, 60, "seconds"), first.fps)
-    blend = min(blend, len(tail))
-    going_on = gather(first, np.minimum(np.arange(cut, cut + len(tail)), len(first) - 1))
-    weight = np.ones(len(tail))
-    weight[:blend] = np.arange(1, blend + 1) / (blend + 1)
-    weight = weight * weight * (3 - 2 * weight)
-    return join(first.frames(0, cut), mix(going_on, tail, weight))
+    return join(first.frames(0, cut), fade_in(first, cut, tail, blend))
 
 
 def join(first: Motion, second: Motion) -> Motion:

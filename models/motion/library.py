@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import EMO2Error
 from ..hands.quaternions import angle
+from ..ranks import mean_ranks
 from ..types import FRAME_FIELDS, Framing, Motion
-from .edit_blend import ease, gather, mix
+from .edit_blend import fade_in
 from .edit_framing import apply_framing
 from .edit_time import resample
 
@@ -76,12 +77,13 @@ class _Walk:
         self, motions: Sequence[Motion], fps: float, loudness: np.ndarray | None, seed: int, follow: float,
         stretch_seconds: float,
     ):  # fmt: skip
-        self.motions, self.fps, self.follow, self.stretch = motions, fps, follow, stretch_seconds
+        self.fps, self.follow, self.stretch = fps, follow, stretch_seconds
         self.random = np.random.default_rng(seed)
         self.ahead = max(1, round(AHEAD * fps))
         self.source = np.concatenate([np.full(len(motion), n) for n, motion in enumerate(motions)])
         self.frame = np.concatenate([np.arange(len(motion)) for motion in motions])
         self.left = np.concatenate([len(motion) - np.arange(len(motion)) for motion in motions])
+        self.ending = np.where(self.left < min(self.ahead, self.left.max()), 10.0, 0.0)  # cost of where little is left
         self.places = np.concatenate([motion.translations.reshape(-1, 6) for motion in motions]).astype(np.float64)
         moved = [np.gradient(motion.translations.reshape(-1, 6).astype(np.float64), axis=0) for motion in motions]
         self.moving = np.concatenate(moved) * fps
@@ -109,8 +111,7 @@ class _Walk:
 
     def _begin(self) -> int:
         """Where the first stretch starts: as lively as the voice begins, with some way to go."""
-        cost = self._voice_cost(0) + np.where(self.left < min(self.ahead, self.left.max()), 10.0, 0.0)
-        return self._one_of_the_best(cost)
+        return self._one_of_the_best(self._voice_cost(0) + self.ending)
 
     def _leave(self, now: int, at: int, wanted: int, most: int) -> tuple[int, int]:
         """(after how many frames, for which frame) the stretch that began at `now` is left, near `wanted` frames and
@@ -141,7 +142,7 @@ class _Walk:
         apart += np.linalg.norm((self.moving - self.moving[last]).reshape(-1, 2, 3), axis=-1).mean(1) * 0.1 / SCALE
         apart += 0.5 * angle(self.turned, np.broadcast_to(self.turned[last], self.turned.shape)).mean(1)
         apart += (self.seen != self.seen[last]).sum(1)
-        return apart + np.where(self.left < min(self.ahead, self.left.max()), 10.0, 0.0)
+        return apart + self.ending
 
     def _voice_cost(self, at: int) -> np.ndarray:
         """How far the liveliness after each frame lies from the voice's after frame `at`, 0..2 times `follow`."""
@@ -167,13 +168,9 @@ def _lively(motions: Sequence[Motion], fps: float) -> np.ndarray:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks 0..1, equal values with equal ranks: speed and loudness become comparable."""
-    if len(values) < 2 or np.ptp(values) == 0:
+    if len(values) < 2:
         return np.full(len(values), 0.5)
-    levels, place = np.unique(values, return_inverse=True)
-    counts = np.bincount(place)
-    middle = np.cumsum(counts) - (counts + 1) / 2
-    assert len(levels) == len(counts)
-    return middle[place] / (len(values) - 1)
+    return (mean_ranks(values) - 1) / (len(values) - 1)
 
 
 def _joined(motions: Sequence[Motion], joints: Sequence[Joint], blend: int) -> Motion:
@@ -183,12 +180,7 @@ def _joined(motions: Sequence[Motion], joints: Sequence[Joint], blend: int) -> M
     for joint in joints:
         part = motions[joint.source].frames(joint.first, joint.first + joint.count)
         if before is not None:
-            width = min(blend, joint.count)
-            old = motions[before.source]
-            index = np.minimum(before.first + before.count + np.arange(joint.count), len(old) - 1)
-            weight = np.ones(joint.count)
-            weight[:width] = ease(np.arange(1, width + 1) / (width + 1))
-            part = mix(gather(old, index), part, weight)
+            part = fade_in(motions[before.source], before.first + before.count, part, blend)
         parts.append(part)
         before = joint
     return parts[0].replace(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in FRAME_FIELDS})
