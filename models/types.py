@@ -19,6 +19,8 @@ SHOULDER_METRES = 0.38
 """The shoulder width that sets the metric scale of every framing (design, section 2)."""
 
 HANDS, JOINTS, BODY_POINTS, FACE_POINTS, HAND_POINTS = 2, 16, 18, 70, 21
+STRONGEST = 5.0
+"""The greatest factor on a condition that samplers and motions take."""
 REMAKE = "Make it again with the node that produces it, or load another file."
 
 
@@ -133,7 +135,8 @@ class Motion:
     parents, identity = MANO's flat hand. translations (F, 2, 3): wrist relative to the neck root, metres, camera axes.
     body_rotation (F, 4), body_offset (F, 3): turn and displacement of the neck root from the framing's.
     keypoints (F, 18, 2) OpenPose body order and face (F, 70, 2), normalised to the image, scores 0..1 (0: unknown).
-    hand_scores (F, 2, 21). visible (F, 2) bool, confidence (F, 2) 0..1. fps frames a second.
+    hand_scores (F, 2, 21). visible (F, 2) bool, confidence (F, 2) 0..1. pose_strength (F,): how strongly video models
+    are held to the pose in each frame, 1 as usual, 0 not at all. fps frames a second.
     """
 
     rotations: np.ndarray
@@ -149,6 +152,7 @@ class Motion:
     hand_scores: np.ndarray | Any = None
     visible: np.ndarray | Any = None
     confidence: np.ndarray | Any = None
+    pose_strength: np.ndarray | Any = None
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)
@@ -170,6 +174,7 @@ class Motion:
             "face_scores": ((count, FACE_POINTS), 0.0),
             "hand_scores": ((count, HANDS, HAND_POINTS), 1.0),
             "confidence": ((count, HANDS), 1.0),
+            "pose_strength": ((count,), 1.0),
         }
         for name, (shape, default) in shapes.items():
             value = getattr(self, name)
@@ -185,6 +190,9 @@ class Motion:
             if values.min(initial=0.0) < 0 or values.max(initial=0.0) > 1:
                 given = f"{values.min():.3g} to {values.max():.3g}"
                 raise EMO2Error(f"motion.{name}", "values from 0 to 1", given, REMAKE)
+        if self.pose_strength.min() < 0 or self.pose_strength.max() > STRONGEST:
+            given = f"{self.pose_strength.min():.3g} to {self.pose_strength.max():.3g}"
+            raise EMO2Error("motion.pose_strength", f"values from 0 to {STRONGEST:g}", given, REMAKE)
 
     def __len__(self) -> int:
         return self.rotations.shape[0]

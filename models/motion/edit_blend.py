@@ -123,8 +123,9 @@ def mix_hands(a: Motion, b: Motion, weight: np.ndarray, only: tuple[int, ...] = 
 
 
 def mix_body(a: Motion, b: Motion, weight: np.ndarray) -> Motion:
-    """The same for what is not hands: neck root, body points, face. weight (F,)."""
+    """The same for what is not hands: neck root, body points, face, the pose's strength. weight (F,)."""
     changes = {
+        "pose_strength": _line(a.pose_strength, b.pose_strength, weight),
         "body_rotation": _turn(a.body_rotation, b.body_rotation, weight),
         "body_offset": _line(a.body_offset, b.body_offset, weight),
     }

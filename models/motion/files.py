@@ -21,6 +21,8 @@ from ..types import FRAME_FIELDS, Framing, Motion
 from ..whole_files import whole_file
 
 FORMAT, VERSION = "emo2-motion", 1
+LATER = {"pose_strength"}
+"""Fields that files of earlier versions lack; they then have the value that changes nothing."""
 LARGEST = 1 << 30
 """Bytes of arrays above which a file is refused: two hours at 100 frames a second."""
 
@@ -54,14 +56,15 @@ def load_motion(path: Path | str, where: str = "motion_file") -> Motion:
         if isinstance(error, EMO2Error):
             raise
         raise EMO2Error(where, "a motion file (.npz)", f"a damaged one ({path.name}: {error})", again) from error
-    missing = sorted({*FRAME_FIELDS, "fps", "framing", "framing_size"} - arrays.keys())
+    fields = [name for name in FRAME_FIELDS if name in arrays or name not in LATER]
+    missing = sorted({*fields, "fps", "framing", "framing_size"} - arrays.keys())
     if missing:
         raise EMO2Error(where, "a motion file with all its arrays", f"{path.name} without {', '.join(missing)}", again)
     try:
         x, y, width, focal = (float(n) for n in arrays["framing"])
         height, across = (int(n) for n in arrays["framing_size"])
         framing = Framing((x, y), width, (height, across), focal)
-        return Motion(fps=float(arrays["fps"]), framing=framing, **{name: arrays[name] for name in FRAME_FIELDS})
+        return Motion(fps=float(arrays["fps"]), framing=framing, **{name: arrays[name] for name in fields})
     except EMO2Error as error:
         raise EMO2Error(f"{where} ({path.name}), {error.input}", error.expected, error.given, again) from error
     except (TypeError, ValueError) as error:
