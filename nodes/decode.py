@@ -20,6 +20,7 @@ from . import host
 from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
+    LIPS_WIDGET,
     Steps,
     checked_conditions,
     compute_for,
@@ -198,6 +199,7 @@ class StreamVideo:
                 "audio": ("AUDIO", {"tooltip": "The sound track, as it was loaded. Without it the video is silent."}),
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
                 "keep_still": KEEP_STILL,
+                "lips": LIPS_WIDGET,
             },
         }  # fmt: skip
 
@@ -227,12 +229,13 @@ class StreamVideo:
         audio: dict[str, Any] | None = None,
         hands: Any = None,
         keep_still: float = 1.0,
+        lips: str = "voice",
     ) -> dict[str, Any]:
         settings = settings_of(
             model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
             reference_strength=reference_strength, pose_strength=pose_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio_features, hands)
+        known = checked_conditions(model, reference, motion, audio_features, hands, lips)
         config = known.config
         if windows_for(config) is not None:
             given = f"{model.header.name}, which makes all frames at once"

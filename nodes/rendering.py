@@ -56,6 +56,14 @@ def sampling_widgets() -> dict[str, tuple]:
     }  # fmt: skip
 
 
+LIPS_WIDGET: tuple[list[str], dict[str, Any]] = (
+    list(video_conditions.LIPS),
+    {"tooltip": "Who moves the mouth where there are both a voice and a motion that knows the lips (from a video). "
+                "voice keeps it in time with what is heard."},
+)  # fmt: skip
+"""Widget of both samplers."""
+
+
 def settings_of(model: host.ModelHandle, quick_preview: bool, **widgets: Any) -> Settings:
     """The sampling settings that a node's widgets give, and nodes that the model went through."""
     video_model(model)
@@ -105,11 +113,12 @@ def checked_conditions(
     motion: Motion | None,
     audio: AudioFeatures | None,
     hands: Any,
+    lips: str,
 ) -> Conditions:
     """The conditions of a video, checked against the model."""
     config = video_model(model).config
     known = video_conditions.prepare(
-        config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands
+        config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands, lips=lips
     )
     warn_untrained(model.header)
     warning = video_conditions.framing_mismatch(known)

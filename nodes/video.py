@@ -20,6 +20,7 @@ from . import host
 from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
+    LIPS_WIDGET,
     Steps,
     activation_bytes,
     checked_conditions,
@@ -178,6 +179,7 @@ class SampleVideo:
                                "that cannot go on from earlier frames (EchoMimicV2) has windows of its own without."}),
                 "previous": ("LATENT", {
                     "tooltip": "The frames just before start_second: the video goes on from their last 12."}),
+                "lips": LIPS_WIDGET,
             },
         }  # fmt: skip
 
@@ -200,12 +202,13 @@ class SampleVideo:
         hands: Any = None,
         windows: WindowOptions | None = None,
         previous: dict[str, Any] | None = None,
+        lips: str = "voice",
     ) -> tuple[dict[str, torch.Tensor], float, int]:
         settings = settings_of(
             model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
             reference_strength=reference_strength, pose_strength=pose_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio_features, hands)
+        known = checked_conditions(model, reference, motion, audio_features, hands, lips)
         config = known.config
         windows = windows or windows_for(config)
         if windows is not None and previous is not None:

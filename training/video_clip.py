@@ -32,6 +32,7 @@ from .video_lesson import VideoLesson, is_audio, is_temporal, silence_audio
 from .video_preview import Preview
 
 PARTS = ("temporal", "audio", "backbone", "guider")
+EXTENSIONS = ("face_maps", "audio_interaction")
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ class VideoClipOptions:
     to begin the temporal modules with. audio_encoder: the voice encoder, frozen; without one the network stays deaf.
     vae, held_out: for sample pictures.
 
-    frames: new frames a clip (0: the network's clip_frames). train: which of temporal, audio, backbone, guider.
-    backbone_scale: factor on the learning rate of what the first stage trained already. motion_frames: whether clips
-    continue from the frames before. hand_confidence, keypoints: false leaves the confidence embedding or the keypoint
+    extend: what the network gets that the checkpoint lacks, `face_maps: true` or `audio_interaction: CHANNELS`; what is
+    new adds nothing at first. frames: new frames a clip (0: the network's clip_frames). train: which of temporal,
+    audio, backbone, guider. backbone_scale: factor on the learning rate of what the first stage trained already.
+    motion_frames: whether clips continue from the frames before. hand_confidence, keypoints: false leaves the
+    confidence embedding or the keypoint
     maps out of the network (ablations). drops, emphasis: as `video_data`. confidence_noise, motion_noise: deviation of
     the confidence, greatest deviation of the noise on motion frames, against drift. snr_gamma: see `level_weights`.
     discriminator: a pose discriminator; discriminator_weight: of its loss, 0 for none; discriminator_level: the share
@@ -55,6 +58,7 @@ class VideoClipOptions:
     motion_modules: str | None = None
     vae: str | None = None
     held_out: str | None = None
+    extend: Mapping[str, Any] = field(default_factory=dict)
     frames: int = 0
     train: tuple[str, ...] = PARTS
     backbone_scale: float = 0.5
@@ -89,6 +93,10 @@ class VideoClipRecipe(Recipe):
         if unknown or not own.train:
             given = ", ".join(map(str, own.train)) or "nothing"
             raise EMO2Error("config recipe.train", f"some of {', '.join(PARTS)}", given, "Name what is to be trained.")
+        unknown = sorted(set(own.extend) - set(EXTENSIONS))
+        if unknown:
+            expected = f"some of {', '.join(EXTENSIONS)}"
+            raise EMO2Error("config recipe.extend", expected, ", ".join(map(str, unknown)), "Leave the others out.")
         self._config: VideoConfig | None = None
         self._encoder: Any = None
 
@@ -102,7 +110,7 @@ class VideoClipRecipe(Recipe):
             values["keypoint_maps"] = values.get("keypoint_maps", True) and own.keypoints
             if not own.motion_frames:
                 values["motion_frames"] = 0
-            config = VideoConfig.from_dict(values)
+            config = VideoConfig.from_dict(values | dict(own.extend))
             frames = own.frames or config.clip_frames
             if not 1 <= frames <= config.clip_frames:
                 raise EMO2Error("config recipe.frames", f"1 to {config.clip_frames}", frames, "Give 0 for all.")
@@ -129,6 +137,8 @@ class VideoClipRecipe(Recipe):
         tensors = read_tensors(Path(own.image), "config recipe.image")
         if video.confidence_embedding is None:
             tensors = without_confidence(tensors)
+        if own.extend:
+            tensors = {name: value for name, value in video.state_dict().items() if is_interaction(name)} | tensors
         load_strictly(video, tensors, Path(own.image).name, "config recipe.image")
         if own.motion_modules:
             begin_temporal(video, Path(own.motion_modules))
@@ -183,6 +193,11 @@ def without_confidence(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.T
         bias = tensors["guider.conv_out.bias"]
         tensors["guider.conv_out.bias"] = (bias.float() + embedding.float().sum(1)).to(bias.dtype)
     return tensors
+
+
+def is_interaction(name: str) -> bool:
+    """Whether a parameter of a VideoModel belongs to the interaction of sound and picture."""
+    return ".processor.interaction." in name
 
 
 def part_of(name: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..models.errors import EMO2Error
+from ..models.maps.face import HEAD, LIPS
 from ..models.types import FRAME_FIELDS, Motion
 from ..models.video.config import VideoConfig
 from ..models.video.guidance import body_maps, steadied
@@ -34,6 +35,10 @@ class Drops:
 
     everything: all at once, the unconditional half of guidance. reference, pose, audio, motion_frames: that one alone.
     keypoints: black keypoint maps, so that hand maps alone suffice. hands: black hand maps.
+
+    Where the maps show faces, parts of a pose go in the order in which they would drown the voice: lips in a share
+    `lips`, of these the head as well in a share `head`, then the body with `keypoints`, then all of it with `pose`.
+    stretch: the pose is there in the clip's first or last part only, with a soft end.
     """
 
     everything: float = 0.06
@@ -43,6 +48,9 @@ class Drops:
     hands: float = 0.03
     audio: float = 0.05
     motion_frames: float = 0.25
+    lips: float = 0.6
+    head: float = 0.5
+    stretch: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,16 +107,23 @@ class Puppets:
     def _scaled(self, latents: np.ndarray) -> Tensor:
         return torch.from_numpy(latents.astype(np.float32)) * self.config.latent_scale
 
-    def maps(self, record: Any, frames: Sequence[int]) -> Tensor:
-        """(6, n, H, W) uint8: hand and keypoint maps, as `Conditions.maps` has them before the division by 255."""
+    def maps(self, record: Any, frames: Sequence[int], unknown: Sequence[int] = ()) -> Tensor:
+        """(6, n, H, W) uint8: hand and keypoint maps, as `Conditions.maps` has them before the division by 255.
+
+        unknown: which of the face's 70 points the maps do not show, where they show faces.
+        """
         config = self.config
         frames = list(frames)
-        if config.keypoint_maps and config.keypoint_median == 1:
+        if config.keypoint_maps and config.keypoint_median == 1 and not config.face_maps:
             both = record.maps_at(frames)
         else:
             hands = record.maps_at(frames)[..., :3]
             steady = self._steadied(record)
             shown = steady.replace(**{name: getattr(steady, name)[frames] for name in FRAME_FIELDS})
+            if config.face_maps and len(unknown):
+                scores = shown.face_scores.copy()
+                scores[:, list(unknown)] = 0
+                shown = shown.replace(face_scores=scores)
             both = np.concatenate([hands, body_maps(shown, config)], axis=-1)
         return torch.from_numpy(both).permute(3, 0, 1, 2).contiguous()
 
@@ -216,7 +231,7 @@ class Clips(Dataset[dict[str, Tensor]]):
 
     {"reference" (C, h, w), "target" and "noise" (C, F, h, w), "timestep" (), "maps" (6, F, H, W) uint8, "confidence"
     (F, 2), "audio" (F, K, L, D), "motion_frames" (C, M, h, w) with a little noise on them, "weight" (F, h, w), "points"
-    (F, 60, 2) and "scores" (F, 60) for the pose discriminator, "has_reference", "has_pose", "has_audio",
+    (F, 60, 2) and "scores" (F, 60) for the pose discriminator, "has_pose" (F,) 0..1, "has_reference", "has_audio",
     "has_motion_frames" ()}.
     """
 
@@ -244,7 +259,8 @@ class Clips(Dataset[dict[str, Tensor]]):
         else:  # a first clip, where the record has the beginning
             start = 0 if record.first and rng.random() < 0.5 else int(rng.integers(length - self.frames + 1))
         frames = range(start, start + self.frames)
-        target, maps = puppets.latents(record, frames), puppets.maps(record, frames)
+        unknown = unknown_face(rng, drops) if config.face_maps else ()
+        target, maps = puppets.latents(record, frames), puppets.maps(record, frames, unknown)
         weight = puppets.weight(record, frames, maps, self.emphasis)
         drop_maps(rng, maps, drops)
         motion = torch.zeros(config.latent_channels, carried, *config.latent_size)
@@ -265,7 +281,7 @@ class Clips(Dataset[dict[str, Tensor]]):
             "points": torch.from_numpy(points),
             "scores": torch.from_numpy(scores),
             "has_reference": torch.tensor(not everything and rng.random() >= drops.reference),
-            "has_pose": torch.tensor(not everything and rng.random() >= drops.pose),
+            "has_pose": torch.from_numpy(pose_presence(rng, self.frames, drops) * (not everything)),
             "has_audio": torch.tensor(self.sounds is not None and not everything and rng.random() >= drops.audio),
             "has_motion_frames": torch.tensor(before),
         }
@@ -281,6 +297,24 @@ def drop_maps(rng: np.random.Generator, maps: Tensor, drops: Drops) -> None:
         maps[3:] = 0
     elif hands:
         maps[:3] = 0
+
+
+def unknown_face(rng: np.random.Generator, drops: Drops) -> list[int]:
+    """The points of a face that a sample does not show: none, the lips, or the lips and the head."""
+    lips = rng.random() < drops.lips
+    head = lips and rng.random() < drops.head
+    return (LIPS if lips else []) + (HEAD if head else [])
+
+
+def pose_presence(rng: np.random.Generator, frames: int, drops: Drops) -> np.ndarray:
+    """How much of the pose each of a clip's frames is given, (F,) float32: all, nothing, or a part with a soft end."""
+    if rng.random() < drops.pose:
+        return np.zeros(frames, np.float32)
+    if drops.stretch == 0 or rng.random() >= drops.stretch:
+        return np.ones(frames, np.float32)
+    at, soft = rng.uniform(0, frames), rng.uniform(1, 8)
+    rising = np.clip((np.arange(frames) - at) / soft + 0.5, 0, 1).astype(np.float32)
+    return rising if rng.random() < 0.5 else 1 - rising
 
 
 def shaken(rng: np.random.Generator, confidence: np.ndarray, amount: float) -> np.ndarray:

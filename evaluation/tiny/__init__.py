@@ -1,4 +1,4 @@
 """The tiny profile, the shipped weights, measured on held-out puppets: what `emo2 evaluate --profile tiny` does."""
 
-PARTS = ("vae", "video", "mouth", "motion", "continuity", "drift", "speech", "generation", "ablations")
+PARTS = ("vae", "video", "mouth", "motion", "continuity", "drift", "speech", "generation", "modes", "ablations")
 """The parts of an evaluation; a figure's key begins with its part."""

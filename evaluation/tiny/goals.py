@@ -73,6 +73,16 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     "generation.psnr": ("true minus generated motion, PSNR dB", favour),
     "generation.ssim": ("true minus generated motion, SSIM", favour),
     "generation.hkv": ("generated minus true motion, HKV", favour),
+    # part modes: who leads
+    "modes.pose_left_tenth": ("pose alone, left hand within 1/10 of the width", at_least(0.70, 0.90)),
+    "modes.pose_right_tenth": ("pose alone, right hand within 1/10 of the width", at_least(0.70, 0.90)),
+    "modes.pose_left_twentieth": ("pose alone, left hand within 1/20 of the width", at_least(0.45, 0.70)),
+    "modes.pose_right_twentieth": ("pose alone, right hand within 1/20 of the width", at_least(0.45, 0.70)),
+    "modes.pose_mouth": ("pose alone, mouth and the video's lips, correlation", None),
+    "modes.voice_mouth": ("voice alone (pose-free), mouth and sound, best correlation", at_least(0.45, 0.63)),
+    "modes.both_mouth": ("voice and pose, mouth and sound, best correlation", at_least(0.5, 0.7)),
+    "modes.both_share": ("the same, times that of voice alone", at_least(0.9)),
+    "modes.both_hands": ("voice and pose, hands within 1/10 of the width", at_least(0.70, 0.90)),
     # part ablations: differences "with minus without"
     "ablations.confidence_hkc": ("with minus without hand confidence, HKC", favour),
     "ablations.discriminator": ("with minus without pose discriminator, hands within 1/10", None),

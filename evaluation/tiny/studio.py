@@ -34,7 +34,8 @@ class Shot:
     """One video to make: `frames` frames of the person in `picture` (H, W, 3) uint8 speaking with `waveform` (T,).
 
     motion: hands and body, in the picture's framing; None leaves the network free. keypoints: False draws no keypoint
-    maps, so that the hand maps are all that is known of the motion. seed: of the noise.
+    maps, so that the hand maps are all that is known of the motion. seed: of the noise. silent: the network hears
+    nothing. lips: who moves the mouth, as the samplers have it.
     """
 
     picture: np.ndarray
@@ -44,6 +45,13 @@ class Shot:
     framing: Framing | None = None
     keypoints: bool = True
     seed: int = 0
+    silent: bool = False
+    lips: str = "voice"
+
+    def content(self) -> dict[str, object]:
+        """All that the video depends on; what came later is left out where it changes nothing."""
+        later = {f.name for f in fields(self) if f.name in ("silent", "lips") and getattr(self, f.name) == f.default}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in later}
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,8 @@ class Studio:
             networks.digest("video"),
             reference=networks.reference(shot.picture, shot.framing),
             motion=shot.motion,
-            audio=networks.features(shot.waveform),
+            audio=None if shot.silent else networks.features(shot.waveform),
+            lips=shot.lips,
         )
         settings = replace(self.settings, seed=shot.seed)
         compute = Compute(networks.device, fits=lambda: 2)
@@ -137,7 +146,7 @@ class Studio:
                 "networks": self.networks.digest("video", "audio"),
                 "encoder": self.networks.digest("vae", without=DECODER),
                 "settings": {**asdict(self.settings), "precision": self.precision},
-                **{f.name: getattr(shot, f.name) for f in fields(shot)},
+                **shot.content(),
             }
         )
         return self.work / "videos" / f"{identity[:40]}.npy"

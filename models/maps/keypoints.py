@@ -1,4 +1,7 @@
-"""Keypoint maps: arms and legs as limbs and discs, the second picture shown to the video model (EMO2 section 3.4)."""
+"""Keypoint maps: arms and legs as limbs and discs, the second picture shown to the video model (EMO2 section 3.4).
+
+A model that is led by videos is shown head and lips as well.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import cv2
 import numpy as np
 
 from ..types import Motion
-from .body import project_body
+from .body import project_body, to_pixels
+from .face import draw_face
 from .mano import frame_range
 
 LIMBS = (
@@ -21,12 +25,17 @@ FAR = 50_000.0
 
 
 def keypoint_maps(
-    motion: Motion, size: tuple[int, int] | None = None, start: int = 0, count: int | None = None
+    motion: Motion,
+    size: tuple[int, int] | None = None,
+    start: int = 0,
+    count: int | None = None,
+    face: bool = False,
 ) -> np.ndarray:
     """Maps (F, H, W, 3) uint8 of frames start..start+count-1, black where there is nothing.
 
     size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are
-    known, a joint when it is known itself; hands are the MANO maps' business. Anti-aliased; sizes follow the shoulders.
+    known, a joint when it is known itself; hands are the MANO maps' business. face: head and lips are drawn too,
+    behind the arms, where the motion knows them. Anti-aliased; sizes follow the shoulders.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)
@@ -35,6 +44,10 @@ def keypoint_maps(
     thickness = max(1, round(THICKNESS * shoulders))
     radius = max(1.0, RADIUS * shoulders)
     maps = np.zeros((last - first, *framing.size, 3), np.uint8)
+    faces = to_pixels(motion, motion.face[first:last], framing.size) if face else ()
+    for index, place in enumerate(faces):
+        seen = (motion.face_scores[first + index] > 0) & (np.abs(place) < FAR).all(-1)
+        draw_face(maps[index], place, seen, shoulders)
     for picture, place, known in zip(maps, points, (scores > 0) & (np.abs(points) < FAR).all(-1)):
         at = [tuple(int(v) for v in np.rint(p * (1 << SHIFT))) if k else (0, 0) for p, k in zip(place - 0.5, known)]
         for a, b, colour in LIMBS:

@@ -9,9 +9,10 @@ import math
 
 import torch
 from diffusers.models.attention_processor import Attention
+from torch import nn
 from torch.nn import functional as F
 
-from .condition_batch import AudioTokens, ConditionBatch, KeysValues
+from .condition_batch import AudioTokens, ConditionBatch, KeysValues, Run
 
 MAX_BATCH = 65535
 """CUDA's attention kernels put the batch on a grid axis of this length."""
@@ -141,7 +142,6 @@ class AudioAttention:
         if conditions is None or audio is None or audio.strength == 0:
             return absent.expand_as(hidden_states)
         frames = hidden_states.shape[0] // conditions.rows
-        key, value = self._keys_values(attn, audio)
         parts = []
         for run in conditions.runs("audio"):
             x = hidden_states[run.start * frames : run.stop * frames]
@@ -149,17 +149,37 @@ class AudioAttention:
                 parts.append(absent.expand_as(x))
                 continue
             query = split_heads(attn.to_q(x), attn.heads)
-            k, v = run.take(key).flatten(0, 1), run.take(value).flatten(0, 1)
+            k, v = self._keys_values(attn, audio, run, x, conditions)
             out = project_out(attn, attend(query, k.to(query.dtype), v.to(query.dtype))) * self.scale
             parts.append(out if audio.strength == 1 else absent + audio.strength * (out - absent))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _keys_values(self, attn: Attention, audio: AudioTokens) -> KeysValues:
+    def _keys_values(
+        self, attn: Attention, audio: AudioTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
+    ) -> KeysValues:
+        """Keys and values (frames of the run, heads, T, d)."""
         if audio.keys_values is not None:
-            return audio.keys_values[self.name]
-        return keys_values(attn, audio.tokens)
+            key, value = audio.keys_values[self.name]
+            return run.take(key).flatten(0, 1), run.take(value).flatten(0, 1)
+        return keys_values(attn, run.take(audio.tokens).flatten(0, 1))
 
     def _absent(self, attn: Attention, x: torch.Tensor) -> torch.Tensor:
         """(1, 1, C): what the layer adds where there is no sound."""
         nothing = x.new_zeros((1, 1, x.shape[-1]))
         return project_out(attn, nothing) * self.scale if self.zeros else nothing
+
+
+class InteractiveAudioAttention(AudioAttention, nn.Module):
+    """The same with tokens that take something from their frame first (`interaction`), so nothing can be prepared."""
+
+    def __init__(self, name: str, scale: float, zeros: bool, interaction: nn.Module):
+        nn.Module.__init__(self)
+        AudioAttention.__init__(self, name, scale, zeros)
+        self.interaction = interaction
+
+    def _keys_values(
+        self, attn: Attention, audio: AudioTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
+    ) -> KeysValues:
+        assert conditions.prior is not None
+        tokens = run.take(audio.tokens).flatten(0, 1).to(x.dtype)
+        return keys_values(attn, self.interaction(tokens, x, conditions.prior[run.start : run.stop].flatten(0, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch.utils.checkpoint import checkpoint
 
-from .attention import AudioAttention, ReferenceAttention
+from .attention import AudioAttention, InteractiveAudioAttention, ReferenceAttention
 from .condition_batch import ConditionBatch, InnerLevels
 from .config import VideoConfig
+from .interaction import AudioInteraction, pose_prior
 from .reference import INPUT, layers, place_of, upsample_size
 from .temporal import TemporalModule
 
@@ -43,8 +45,13 @@ class Backbone(UNetMotionModel):
             elif isinstance(module, BasicTransformerBlock):
                 place = place_of(name)
                 module.attn1.set_processor(ReferenceAttention(place))  # type: ignore[arg-type]
-                audio = AudioAttention(place, config.audio_scale, config.audio_absent == "zeros")
-                module.attn2.set_processor(audio)  # type: ignore[arg-type]
+                made = (place, config.audio_scale, config.audio_absent == "zeros")
+                if config.audio_interaction:
+                    own = AudioInteraction(config, module.attn2.query_dim)
+                    module.attn2.set_processor(InteractiveAudioAttention(*made, own))  # type: ignore[arg-type]
+                else:
+                    module.attn2.set_processor(AudioAttention(*made))  # type: ignore[arg-type]
+        self.interacts = config.audio_interaction > 0
 
     def forward(
         self,
@@ -62,6 +69,8 @@ class Backbone(UNetMotionModel):
             emb = emb.repeat_interleave(frames, dim=0)
 
         x = self.conv_in(noisy.transpose(1, 2).flatten(0, 1))
+        if self.interacts and conditions.audio is not None:
+            conditions = replace(conditions, prior=pose_prior(conditions, x))
         x = _add_pose(_add_reference(x, conditions), conditions)
         skips = [x]
         x = self._down(self.down_blocks[0], x, emb, skips, conditions)

@@ -73,6 +73,7 @@ class ConditionBatch:
     present: for each of the four names, which rows have the condition; a name that is missing stands for all rows.
     pictures: the frames are pictures that have nothing to do with each other, as when training on single frames: the
       temporal modules are passed over.
+    prior: (rows, F, P, C0), the pose as tokens, which the backbone makes where its audio layers interact with it.
     R, the leading axis of the values, is the number of rows that have the condition, or 1 to serve them all.
     """
 
@@ -84,6 +85,7 @@ class ConditionBatch:
     reference_strength: float = 1.0
     present: Mapping[str, tuple[bool, ...]] | None = None
     pictures: bool = False
+    prior: torch.Tensor | None = None
 
     def null(self) -> ConditionBatch:
         """The unconditional branch: as many rows, nothing known."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MISMATCH_SECONDS = 0.5
 MAP_CACHE_BYTES = 256 << 20
 QUICK_STEPS = 6
+LIPS = ("voice", "motion")
+"""Who moves the mouth where both could."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ class Settings:
 
 @dataclass
 class Conditions:
-    """The reference, motion (at the model's frame rate) and sound of one video; absent ones are None."""
+    """The reference, motion (at the model's frame rate) and sound of one video; absent ones are None.
+
+    Which of them lead is decided by which are there: sound with hands, sound alone, a motion alone, or both.
+    """
 
     config: VideoConfig
     reference: Reference | None = None
@@ -106,6 +111,11 @@ class Conditions:
         tensor = torch.from_numpy(maps).permute(3, 0, 1, 2)[None].float() / 255
         confidence = np.where(self.motion.visible, self.motion.confidence, 0).astype(np.float32)[places]
         return tensor, torch.from_numpy(confidence)[None]
+
+    def pose_strengths(self, frames: np.ndarray) -> torch.Tensor:
+        """How strongly the pose is followed in each of `frames`, (1, F); past its end the motion's last value."""
+        assert self.motion is not None
+        return torch.from_numpy(self.motion.pose_strength[np.minimum(frames, len(self.motion) - 1)])[None]
 
     def _drawn(self, first: int, count: int) -> np.ndarray:
         assert self.motion is not None and self.hands is not None
@@ -154,8 +164,14 @@ def prepare(
     motion: Motion | None = None,
     audio: AudioFeatures | None = None,
     hands: HandModel | None = None,
+    lips: str = LIPS[0],
 ) -> Conditions:
-    """Check the conditions against the model and bring the motion to its frame rate."""
+    """Check the conditions against the model and bring the motion to its frame rate.
+
+    lips: who moves the mouth where there are both a voice and a motion that knows the lips (LIPS).
+    """
+    if lips not in LIPS:
+        raise EMO2Error("lips", f"one of {', '.join(LIPS)}", repr(lips), "Choose one of them.")
     if reference is not None:
         if reference.model != fingerprint:
             raise EMO2Error(
@@ -181,11 +197,24 @@ def prepare(
             from ..motion.edit import resample
 
             motion = resample(motion, config.fps)
+        if audio is not None and lips == "voice":
+            motion = without_lips(motion)
         if hands is None:
             from ..hands import load_hands
 
             hands = load_hands(None)
     return Conditions(config, reference, motion, audio, hands)
+
+
+def without_lips(motion: Motion) -> Motion:
+    """The motion with a mouth that nobody knows."""
+    from ..maps.face import LIPS as points
+
+    if not motion.face_scores[:, points].any():
+        return motion
+    scores = motion.face_scores.copy()
+    scores[:, points] = 0
+    return motion.replace(face_scores=scores)
 
 
 def video_length(conditions: Conditions, sound_seconds: float | None = None, end_second: float = 0.0) -> int:

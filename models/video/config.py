@@ -40,12 +40,14 @@ class VideoConfig:
       audio_projection: "learned" maps the L states of an instant to one token; "none" takes each state as a token (then
       audio_width = audio_dim). audio_scale: constant factor on the audio attention's output. audio_absent: what the
       absence of sound means: "skip" (the attention adds nothing) or "zeros" (it sees zeros, so that its output bias
-      remains, as in EchoMimicV2's unconditional half).
+      remains, as in EchoMimicV2's unconditional half). audio_interaction: channels in which sound and picture interact
+      frame by frame (`interaction`), 0 for none.
     Maps
       map_drawing: "emo2" shows the MANO map and the keypoint map, "echomimic_v2" its own picture of the hands' points.
       map_channels: 3 of the MANO map and 3 of the keypoint map; 3 in all where there is one picture. guider_channels:
       widths of the guider, which halves the picture between them. hand_confidence: whether there is a confidence
       embedding. keypoint_maps: whether the body's keypoints are shown beside the hands, black pictures otherwise.
+      face_maps: whether the keypoint maps also show head and lips where a motion knows them (motions from videos).
       keypoint_median: frames (odd) of the median that steadies known keypoints before they are drawn, in training and
       after; 1 for none.
     Diffusion
@@ -80,11 +82,13 @@ class VideoConfig:
     audio_scale: float = 1.0
     audio_instants: str = "centred"
     audio_absent: str = "skip"
+    audio_interaction: int = 0
     map_drawing: str = "emo2"
     map_channels: int = 6
     guider_channels: tuple[int, ...] = (16, 32, 96, 256)
     hand_confidence: bool = True
     keypoint_maps: bool = True
+    face_maps: bool = False
     keypoint_median: int = 1
     prediction_type: str = "epsilon"
     beta_schedule: str = "scaled_linear"
@@ -136,8 +140,8 @@ class VideoConfig:
                     raise ValueError(f"every one of widths must be a multiple of {name}, and {width} is not")
         if self.keypoint_median < 1 or self.keypoint_median % 2 == 0:
             raise ValueError(f"keypoint_median must be an odd number of frames, not {self.keypoint_median}")
-        if self.motion_frames < 0 or self.audio_radius < 0:
-            raise ValueError("motion_frames and audio_radius must not be negative")
+        if self.motion_frames < 0 or self.audio_radius < 0 or self.audio_interaction < 0:
+            raise ValueError("motion_frames, audio_radius and audio_interaction must not be negative")
         if self.positions < self.motion_frames + self.clip_frames:
             raise ValueError(f"positions must be at least motion_frames + clip_frames, not {self.positions}")
         if 2 ** (len(self.guider_channels) - 1) != self.vae_factor:

@@ -69,11 +69,12 @@ class VideoModel(nn.Module):
         return AudioTokens(self.audio_projection(windows), strength)
 
     def encode_maps(
-        self, maps: torch.Tensor, confidence: torch.Tensor | None = None, strength: float = 1.0
+        self, maps: torch.Tensor, confidence: torch.Tensor | None = None, strength: float | torch.Tensor = 1.0
     ) -> torch.Tensor | None:
         """Maps (R, 6, F, H, W) in 0..1, MANO then keypoints, and hand confidence (R, F, 2) -> (R, C0, F, h, w).
 
-        No confidence is full confidence. Strength 0 gives None: no pose at all.
+        No confidence is full confidence. strength: of the pose, one number or (R, F); 0 everywhere gives None: no pose
+        at all.
         """
         config = self.config
         _expect("maps", maps, (None, config.map_channels, None, None, None))
@@ -82,7 +83,12 @@ class VideoModel(nn.Module):
                 "maps", f"sides that are multiples of {config.vae_factor}", f"{maps.shape[3]} x {maps.shape[4]}",
                 "Draw the maps at the model's size.",
             )  # fmt: skip
-        if strength == 0:
+        if isinstance(strength, torch.Tensor):
+            _expect("pose_strength", strength, (maps.shape[0], maps.shape[2]))
+            if not strength.any():
+                return None
+            strength = strength.to(maps.dtype)[:, None, :, None, None]
+        elif strength == 0:
             return None
         pose = self.guider(maps)
         if self.confidence_embedding is not None:
@@ -116,7 +122,7 @@ class VideoModel(nn.Module):
         if motion_frames is not None:
             temporal = self.backbone.temporal()
             motion_frames = {name: module.keys_values(motion_frames[name]) for name, module in temporal.items()}
-        if audio is not None and audio.keys_values is None:
+        if audio is not None and audio.keys_values is None and not self.config.audio_interaction:
             pairs: dict[str, KeysValues] = {
                 name: keys_values(block.attn2, audio.tokens) for name, block in spatial.items()
             }

@@ -206,7 +206,8 @@ def _known(
         known["audio"] = model.encode_audio(windows, strength=settings.audio_strength)
     if conditions.motion is not None and settings.pose_strength > 0:
         maps, confidence = (compute.to(value) for value in conditions.maps(frames, remember))
-        known["pose"] = model.encode_maps(maps, confidence, strength=settings.pose_strength)
+        strength = compute.to(conditions.pose_strengths(frames)) * settings.pose_strength
+        known["pose"] = model.encode_maps(maps, confidence, strength)
     return model.prepare(rows=1, **known)
 
 

@@ -277,13 +277,13 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
     puppet, annotated = as_footage(Puppet.draw(number, split, seconds=float(rng.uniform(*SECONDS))), unsure)
     total = len(puppet.motion)
     start = 0 if rng.random() < 1 / 3 or total <= frames else int(rng.integers(total - frames + 1))
-    motion = annotated.frames(start, min(start + frames, total))
+    motion = puppet.with_face(annotated).frames(start, min(start + frames, total))
     count = len(motion)
     p, part = puppet.performance, slice(start, start + count)
     pictures = [puppet.reference(size), *puppet.video(size, start, count)]
     hands = neutral_hands()
     _, joints = hands.pose(motion.rotations, motion.wrists())
-    arrays: dict[str, Any] = {name: getattr(motion, name) for name in FRAME_FIELDS if not name.startswith("face")}
+    arrays: dict[str, Any] = {name: getattr(motion, name) for name in FRAME_FIELDS if name != "pose_strength"}
     arrays |= _packed("pictures", pictures)
     arrays |= _packed("mano", mano_maps(motion, hands, size)) | _packed("keypoint", keypoint_maps(motion, size))
     arrays |= {

@@ -56,7 +56,7 @@ def paint_head(canvas: Canvas, person: Person, pose: Pose) -> None:
         canvas.ellipse(face(0, 0.62), (wide * 0.74 * s, high * 0.42 * s), angle, person.hair)
     _eyes(canvas, person, pose, face, wide)
     canvas.ellipse(face(0.02, 0.16), (wide * 0.11 * s, high * 0.1 * s), angle, shade(person.skin, 0.82))
-    paint_mouth(canvas, person, pose, face(0, MOUTH_Y), wide)
+    paint_mouth(canvas, person, pose, face(0, MOUTH_Y))
     _hair(canvas, person, pose, at, wide, high)
 
 
@@ -70,12 +70,48 @@ def mouth_place(person: Person, pose: Pose) -> np.ndarray:
     return at(0.55 * np.sin(pose.turn), MOUTH_Y + 0.5 * np.sin(pose.nod))
 
 
-def paint_mouth(canvas: Canvas, person: Person, pose: Pose, centre: np.ndarray, wide: float) -> None:
+def face_points(person: Person, pose: Pose) -> np.ndarray:
+    """The 70 points of a face, (70, 2) pixels, as a detector finds them: jaw, brows, nose, eyes, lips, pupils.
+
+    In OpenPose's order, beginning at the picture's left. Eyes close and lips open as they are painted.
+    """
+    at, wide, _ = _frame(person, pose)
+    s = pose.scale
+    slide_x, slide_y = 0.55 * np.sin(pose.turn), 0.5 * np.sin(pose.nod)
+    face = lambda x, y: at(x * np.cos(pose.turn) + slide_x, y + slide_y)
+    jaw = [at(-np.cos(a), np.sin(a)) for a in np.linspace(0, np.pi, 17)]
+    brows = [
+        face(x, -0.42 + 0.05 * abs(abs(x) - 0.41)) for x in (*np.linspace(-0.62, -0.2, 5), *np.linspace(0.2, 0.62, 5))
+    ]
+    nose = [face(0.02, y) for y in np.linspace(-0.12, 0.1, 4)]
+    nose += [face(0.02 + x, 0.2 + 0.06 * (x == 0)) for x in (-0.1, -0.05, 0.0, 0.05, 0.1)]
+    cos, sin = np.cos(pose.tilt), np.sin(pose.tilt)
+    turned = lambda x, y: np.array([x * cos - y * sin, x * sin + y * cos])
+    eyes, pupils = [], []
+    for side in (-1, 1):
+        middle, radius = face(side * 0.42, -0.12), wide * 0.185 * person.eye * s
+        lids = radius * max(1 - pose.lid, 0.0)
+        eyes += [
+            middle + turned(radius * np.cos(a), -lids * np.sin(a)) for a in np.radians((180, 120, 60, 0, -60, -120))
+        ]
+        pupils.append(middle)
+    centre, half, gap, lip = face(0, MOUTH_Y), *_lips(person, pose)
+    outer = [(np.cos(a) * (half + lip), -np.sin(a) * (gap + lip)) for a in np.linspace(np.pi, -np.pi, 13)[:-1]]
+    inner = [(np.cos(a) * half, -np.sin(a) * gap) for a in np.linspace(np.pi, -np.pi, 9)[:-1]]
+    lips = [centre + turned(x, y) for x, y in (*outer, *inner)]
+    return np.stack([*jaw, *brows, *nose, *eyes, *lips, *pupils])
+
+
+def _lips(person: Person, pose: Pose) -> tuple[float, float, float]:
+    """Half the mouth's width, half its opening, and the lips' thickness, pixels."""
+    wide = person.head[0] * pose.scale
+    return wide * (0.3 + 0.22 * pose.width), wide * 0.5 * pose.opening, wide * 0.075
+
+
+def paint_mouth(canvas: Canvas, person: Person, pose: Pose, centre: np.ndarray) -> None:
     """Lips round a dark opening: its height is 0.55 of the head's half width at full opening."""
-    s, angle = pose.scale, _degrees(pose)
-    half = wide * (0.3 + 0.22 * pose.width) * s
-    gap = wide * 0.5 * pose.opening * s
-    lip = wide * 0.075 * s
+    angle = _degrees(pose)
+    half, gap, lip = _lips(person, pose)
     canvas.ellipse(centre, (half + lip, gap + lip), angle, person.lips)
     if gap > 0.15:
         canvas.ellipse(centre, (half, gap), angle, (58, 14, 22))

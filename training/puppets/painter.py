@@ -13,6 +13,7 @@ from ...models.types import SHOULDER_METRES, Motion
 from .canvas import Canvas, shade
 from .hands import hand_maps, paint_hands
 from .head import Pose, head_height, mouth_place, paint_back_hair, paint_head
+from .head import face_points as head_points
 from .identity import Identity, Person, Scene
 from .scenery import paint_scene
 
@@ -60,6 +61,16 @@ def mouth_places(identity: Identity, motion: Motion, head: np.ndarray, size: tup
     body = Body(motion, size, 0, len(motion))
     poses = (body.head(identity.person, i, head[i], np.zeros(2), 0.0) for i in range(len(motion)))
     return np.stack([mouth_place(identity.person, pose) for pose in poses])
+
+
+def face_points(
+    identity: Identity, motion: Motion, mouth: np.ndarray, blink: np.ndarray, head: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """The face in every frame, (F, 70, 2) pixels of `size`; arguments as `paint` takes them."""
+    body = Body(motion, size, 0, len(motion))
+    person = identity.person
+    poses = (body.head(person, i, head[i], mouth[i], float(blink[i])) for i in range(len(motion)))
+    return np.stack([head_points(person, pose) for pose in poses])
 
 
 class Body:
@@ -163,4 +174,4 @@ def _arm(canvas: Canvas, person: Person, points: np.ndarray, s: float, hand: int
         canvas.capsule(cuff, wrist, (0.036 * s,) * 2, shade(person.second, 0.9))
 
 
-__all__ = ["OVER", "Body", "mouth_places", "paint"]
+__all__ = ["OVER", "Body", "face_points", "mouth_places", "paint"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...models.types import Framing, Motion
 from .identity import Identity, Scene, split_rng
-from .painter import mouth_places, paint
+from .painter import face_points, mouth_places, paint
 from .performance import Performance, perform
 
 SIZE = (128, 96)
@@ -65,6 +65,13 @@ class Puppet:
     def mouth_places(self, size: tuple[int, int] = SIZE) -> np.ndarray:
         """Centre of the mouth in every frame, (F, 2) pixels of `size`."""
         return mouth_places(self.identity, self.motion, self.performance.head, size)
+
+    def with_face(self, motion: Motion) -> Motion:
+        """`motion`, one of this puppet's whole performance, with its face's 70 points as a detector finds them."""
+        p = self.performance
+        extent = np.array(motion.framing.size[::-1], np.float32)
+        points = face_points(self.identity, p.motion, p.mouth, p.blink, p.head, motion.framing.size) / extent
+        return motion.replace(face=points, face_scores=np.ones(points.shape[:2], np.float32))
 
     def reference(self, size: tuple[int, int] = SIZE, scene: Scene | None = None) -> np.ndarray:
         """The reference picture (H, W, 3) uint8: the same person and framing, another pose, mouth closed, eyes open."""
