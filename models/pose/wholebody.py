@@ -54,6 +54,11 @@ class WholeBodyDetector:
         self.name = f"{pose.network.path.name}{with_persons} ({pose.network.device})"
 
     @property
+    def on_processor(self) -> bool:
+        """Whether at least one of the networks runs there."""
+        return "CPU" in (self.pose.network.device, self.persons.network.device if self.persons else "")
+
+    @property
     def fell_back(self) -> bool:
         """Whether a graphics card was there that onnxruntime could not start."""
         return self.pose.network.fell_back or (self.persons is not None and self.persons.network.fell_back)
