@@ -182,14 +182,36 @@ def test_there_is_always_a_processor(offered):
     assert chosen[-1] == CPU and set(chosen) <= {*offered, CPU} and len(set(chosen)) == len(chosen)
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_card_that_does_not_start_is_told(tmp_path, monkeypatch):
     import onnxruntime
 
     offered = ["CUDAExecutionProvider", CPU]
+    # This onnxruntime says that it has no such card, and goes on.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     pose = random_pose(tmp_path / "pose.onnx")
     detector = load_whole_body(pose, None, "auto", 1)
     assert detector.fell_back and detector.name == "pose.onnx (CPU)"
+    with pytest.raises(EMO2Error, match=r"device: expected CUDA.*could not start"):
+        load_whole_body(pose, None, "gpu", 1)
+
+
+def test_a_card_that_breaks_the_start_is_told(tmp_path, monkeypatch):
+    """As when CUDA's libraries are of another version: onnxruntime raises, instead of going on without."""
+    import onnxruntime
+
+    real = onnxruntime.InferenceSession
+
+    def start(path, sess_options, providers):
+        if len(providers) > 1:
+            raise RuntimeError("CUDA_PATH is set but CUDA wasnt able to be loaded")
+        return real(path, sess_options=sess_options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
+    pose = random_pose(tmp_path / "pose.onnx")
+    detector = load_whole_body(pose, None, "auto", 1)
+    assert detector.fell_back and detector.on_processor
     with pytest.raises(EMO2Error, match=r"device: expected CUDA.*could not start"):
         load_whole_body(pose, None, "gpu", 1)
 

@@ -114,8 +114,14 @@ class Network:
             "DmlExecutionProvider": {"device_id": device_id},
         }  # fmt: skip
         chosen = [(name, settings.get(name, {})) for name in wanted]
+        create = lambda some: onnxruntime.InferenceSession(str(self.path), sess_options=options, providers=some)
         try:
-            return onnxruntime.InferenceSession(str(self.path), sess_options=options, providers=chosen)
+            try:
+                return create(chosen)
+            except self._failures:
+                if len(chosen) == 1:
+                    raise
+                return create(chosen[-1:])  # a card that does not start says nothing about the file
         except self._failures as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise EMO2Error(
