@@ -7,6 +7,7 @@ import pytest
 from emo2.models.errors import EMO2Error
 from emo2.models.pose.onnx_session import CPU, Network, available, providers, threads_here
 from emo2.models.pose.wholebody import load_whole_body
+from emo2.models.pose.yolox import letterbox
 from hypothesis import given
 from hypothesis import strategies as st
 from pose_onnx_cases import (
@@ -59,6 +60,12 @@ def test_end_to_end_it_is_rtmlib(tmp_path):
     assert total >= 8
 
 
+def seen_at(path, frame, boxes):
+    """The file of a person detector that finds `boxes` (P, 5), in the frame's pixels, with these scores in it."""
+    boxed, scale = letterbox(frame[None], (SIDE, SIDE))
+    return suppressed_yolox(path, boxes * [scale, scale, scale, scale, 255 / boxed.mean()])
+
+
 @pytest.fixture
 def crowd(tmp_path):
     """A frame 480 x 640 of two people, one of whom has no right hand, and the file of a detector that finds them."""
@@ -66,13 +73,8 @@ def crowd(tmp_path):
     people = [person(20, 30, 220, 420), person(360, 30, 240, 420)]
     paint(frame, people[0], 4, only=range(112))
     paint(frame, people[1], 4)
-    scale = SIDE / 640
-    boxes = np.array([[20, 30, 240, 450, 0.8 / frame.mean() * 255], [360, 30, 600, 450, 0.9 / frame.mean() * 255]])
-    boxes[:, :4] *= scale
-    boxed = np.full((SIDE, SIDE, 3), 114.0)
-    boxed[: int(480 * scale)] = frame.mean()
-    boxes[:, 4] = np.array([0.8, 0.9]) * 255 / boxed.mean()
-    return frame, people, suppressed_yolox(tmp_path / "persons.onnx", boxes)
+    boxes = np.array([[20, 30, 240, 450, 0.8], [360, 30, 600, 450, 0.9]])
+    return frame, people, seen_at(tmp_path / "persons.onnx", frame, boxes)
 
 
 def test_people_are_found_with_left_and_right_hands(tmp_path, crowd):
@@ -97,6 +99,34 @@ def test_people_are_found_with_left_and_right_hands(tmp_path, crowd):
     np.testing.assert_array_equal(seen[1][0].body, sure.body)
 
 
+def test_five_people_are_five(tmp_path):
+    frame = np.zeros((1, 400, 1500, 3), np.uint8)
+    boxes = np.array([[20 + 300 * i, 20, 240 + 300 * i, 380, 0.9 - 0.1 * i] for i in range(5)])
+    people = [person(20 + 300 * i, 20, 220, 360) for i in range(5)]
+    for truth in people:
+        paint(frame[0], truth, 4)
+    persons = seen_at(tmp_path / "persons.onnx", frame[0], boxes[[2, 0, 4, 3, 1]])
+    (seen,) = load_whole_body(colour_pose(tmp_path / "pose.onnx"), persons, "cpu", 1).detect(frame)
+    assert len(seen) == 5
+    for one, truth in zip(seen, people):
+        assert np.abs(one.hands * [1500, 400] - np.stack([truth[91:112], truth[112:]])).max() < 7
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_frames_stand_alone(tmp_path, batch):
+    frames = pictures(3, 7, 110, 150)
+    files = random_pose(tmp_path / "p.onnx", batch), random_yolox(tmp_path / "y.onnx", batch)
+    detector = load_whole_body(*files, "cpu", 1)
+    together = detector.detect(frames)
+    assert sum(map(len, together)) > 3
+    for frame, people in zip(frames, together):
+        (alone,) = detector.detect(frame[None])
+        assert len(alone) == len(people)
+        for one, other in zip(alone, people):
+            for a, b in zip(one, other):
+                np.testing.assert_allclose(a, b, atol=1e-4)
+
+
 def test_without_a_person_detector_the_picture_is_the_person(tmp_path):
     frames = np.zeros((3, 300, 240, 3), np.uint8)
     truth = person(40, 30, 160, 240)
@@ -108,14 +138,26 @@ def test_without_a_person_detector_the_picture_is_the_person(tmp_path):
     np.testing.assert_allclose(found[0].box * [240, 300, 240, 300], [*known.min(0), *known.max(0)], atol=7)
 
 
-@pytest.mark.parametrize("scale, kept", [(8.0, 1.0), (0.5, 0.5), (0.31, 0.31)])
+@pytest.mark.parametrize("scale, kept", [(1.3, 1.0), (0.5, 0.5), (0.31, 0.31), (6.0, 0.6), (14.0, 1.0)])
 def test_scores_are_cut_at_one_and_kept_below(tmp_path, scale, kept):
-    """RTMW's go up to 8 and more."""
+    """RTMW's are ten times DWPose's."""
     frame = np.zeros((1, 320, 240, 3), np.uint8)
     paint(frame[0], person(40, 30, 160, 260), 4)
     ((one,),) = load_whole_body(colour_pose(tmp_path / "pose.onnx", scale=scale), None, "cpu", 1).detect(frame)
     np.testing.assert_allclose(one.body_scores, kept, atol=0.03)
     assert one.hand_scores.max() <= 1 and one.score == pytest.approx(kept, abs=0.03)
+
+
+def test_a_network_of_large_scores_is_remembered(tmp_path):
+    """RTMW says 2 of hands that it does not see: in the next picture too, where it is sure of nothing."""
+    frames = np.zeros((2, 320, 240, 3), np.uint8)
+    truth = person(40, 30, 160, 260)
+    paint(frames[0], truth, 4)
+    paint(frames[1], truth, 4, only=range(100, 110))
+    detector = load_whole_body(colour_pose(tmp_path / "pose.onnx", scale=2.0), None, "cpu", 1)
+    assert detector.detect(frames[:1]) == [[]]
+    detector.reset()
+    assert detector.detect(frames[1:]) == [[]]
 
 
 def test_points_that_are_nowhere_are_zero(tmp_path):

@@ -16,6 +16,12 @@ from .rtmpose import PoseNetwork
 from .yolox import PersonDetector
 
 POSE, PERSON = "pose", "person"
+LARGE = 1.5
+"""Scores above this show a network whose scores are ten times as large.
+
+The softmax of the loss takes SimCC's scores times beta. DWPose and RTMPose learned with beta 10, and their best points
+score about 1; RTMW learned with beta 1, and its points score 5 and more (mmpose's configs, and its issue 2939).
+"""
 
 
 def kind_of_graph(graph: Graph) -> str | None:
@@ -50,6 +56,7 @@ class WholeBodyDetector:
 
     def __init__(self, pose: PoseNetwork, persons: PersonDetector | None = None):
         self.pose, self.persons = pose, persons
+        self._unit = 1.0
         with_persons = f" with {persons.network.path.name}" if persons else ""
         self.name = f"{pose.network.path.name}{with_persons} ({pose.network.device})"
 
@@ -64,13 +71,13 @@ class WholeBodyDetector:
         return self.pose.network.fell_back or (self.persons is not None and self.persons.network.fell_back)
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """There is nothing to forget: what is known of the files stays true."""
 
     def detect(self, frames: np.ndarray) -> list[list[Seen]]:
         """People in each of `frames` (N, H, W, 3) uint8 RGB, the surest first.
 
-        Scores are the network's, which have no upper end, cut at 1. A person's is that of the box times the mean of the
-        known body points (KNOWN). People without one known point of body or hands are left out.
+        Scores are the network's, a tenth of them where it gives LARGE ones, cut at 1. A person's is the box's times the
+        mean of the known body points' (KNOWN). People without one known point of body or hands are left out.
         """
         frames = np.asarray(frames)
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not all(frames.shape[1:3]):
@@ -86,11 +93,13 @@ class WholeBodyDetector:
             boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes for one in people)])
             sure = np.concatenate([np.zeros(0), *(one.scores for one in people)])
         points, scores = self.pose.points(frames, owners, boxes)
+        if np.nanmax(scores, initial=0) > LARGE:
+            self._unit = 0.1
         found: list[list[Seen]] = [[] for _ in frames]
         size = np.array([width, height], np.float64)
         lost = ~np.isfinite(points).all(-1) | ~np.isfinite(scores) | ~(scores > 0)
         points = np.where(lost[..., None], 0.0, points) / size
-        whole = to_openpose(points, np.where(lost, 0.0, np.clip(scores, 0, 1)))
+        whole = to_openpose(points, np.where(lost, 0.0, np.clip(scores * self._unit, 0, 1)))
         for i, owner in enumerate(owners):
             body, body_scores, hands, hand_scores, face, face_scores = (part[i] for part in whole)
             known = body_scores >= KNOWN
