@@ -1,7 +1,7 @@
-"""A person's 133 points by networks in RTMPose's format (arXiv 2303.07399): DWPose (arXiv 2307.15880) and RTMW.
+"""A person's 133 points by networks in RTMPose's format (arXiv 2303.07399): DWPose (arXiv 2307.15880), RTMW; ViTPose.
 
 Top-down: each person is cut out, and the network says for every point how likely each column and each row is (SimCC,
-arXiv 2107.03332). Its pictures are RGB.
+arXiv 2107.03332), or each cell of a heatmap (ViTPose). Its pictures are RGB.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import EMO2Error
+from . import heatmaps
 from .onnx_graph import Graph, Value
 from .onnx_session import Network, picture_input
 
@@ -37,7 +38,7 @@ def problem(graph: Graph) -> str | None:
         return str(graph)
     axes = _axes(graph)
     if axes is None:
-        return str(graph)
+        return None if _is_heatmap(graph) else str(graph)
     points = next((value.shape[1] for value in axes if len(value.shape) == 3 and value.shape[1]), POINTS)
     if points != POINTS:
         return f"a pose network of {points} points without face and hands" if points < 100 else str(graph)
@@ -55,11 +56,19 @@ def _axes(graph: Graph) -> tuple[Value, Value] | None:
     return (found[0], found[1]) if len(found) == len(graph.outputs) == 2 else None
 
 
+def _is_heatmap(graph: Graph) -> bool:
+    """Whether the network gives one heatmap a point, and says how large its picture is."""
+    shape, size = graph.outputs[0].shape, picture_input(graph) or (None, None)
+    return len(graph.outputs) == 1 and len(shape) == 4 and shape[1] == POINTS and None not in size
+
+
 def _size(graph: Graph) -> tuple[int, int] | None:
     """(H, W) of the network's picture: of its input, or of the rows and columns where the input's is free."""
     size, axes = picture_input(graph), _axes(graph)
-    if size is None or axes is None:
+    if size is None:
         return None
+    if axes is None:
+        return (size[0], size[1]) if size[0] and size[1] else None
     bins = [value.shape[2] if len(value.shape) == 3 else None for value in axes]
     width, height = (given or (count or 0) // BINS for given, count in zip((size[1], size[0]), bins))
     return (height, width) if height and width else None
@@ -114,12 +123,12 @@ class PoseNetwork:
         self, path: Path, graph: Graph, device: str = "auto", threads: int = 0, device_id: int = 0,
         where: str = "detector",
     ):  # fmt: skip
-        axes, size = _axes(graph), _size(graph)
-        if axes is None or size is None:
-            raise EMO2Error(where, WANTED, f"{path.name}, {graph}", "Choose another file.")
+        axes, size, trouble = _axes(graph), _size(graph), problem(graph)
+        if trouble or size is None:
+            raise EMO2Error(where, WANTED, f"{path.name}, {trouble}", "Choose another file.")
         self.size = size
         self.network = Network(path, graph, device, threads, device_id, where)
-        self._names = axes[0].name, axes[1].name
+        self._names = [value.name for value in axes or graph.outputs]
 
     def points(self, frames: np.ndarray, owners: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (P, 133, 2) in pixels, NaN where there is none, and scores (P, 133) as the network gives them.
@@ -134,11 +143,15 @@ class PoseNetwork:
             for picture, owner, cut_middle, cut_sides in zip(pictures, owners[part], middle[part], sides[part]):
                 picture[:] = normalised(cut_out(frames[owner], cut_middle, cut_sides, self.size))
             outputs = self.network.run(pictures, CROPS)
-            columns, rows = (outputs[name] for name in self._names)
-            if columns.ndim != 3 or columns.shape[1] != POINTS or rows.shape[:2] != columns.shape[:2]:
-                given = f"{self.network.path.name}, which gives {columns.shape} and {rows.shape}"
-                raise EMO2Error(self.network.where, f"{WANTED}: {POINTS} points", given, "Choose another file.")
-            found.append(decode(columns, rows, middle[part], sides[part], self.size))
+            given = [outputs[name] for name in self._names]
+            if any(value.shape[1] != POINTS or value.ndim != 5 - len(given) for value in given):
+                shapes = " and ".join(str(value.shape) for value in given)
+                what = f"{self.network.path.name}, which gives {shapes}"
+                raise EMO2Error(self.network.where, f"{WANTED}: {POINTS} points", what, "Choose another file.")
+            if len(given) == 1:
+                found.append(heatmaps.decode(given[0], middle[part], sides[part]))
+            else:
+                found.append(decode(given[0], given[1], middle[part], sides[part], self.size))
         if not found:
             return np.zeros((0, POINTS, 2)), np.zeros((0, POINTS))
         return np.concatenate([points for points, _ in found]), np.concatenate([scores for _, scores in found])
