@@ -1,4 +1,4 @@
-"""What finds people in pictures as an artist chooses it: the built-in detector, or DWPose and RTMW files."""
+"""What finds people in pictures as an artist chooses it: the built-in detector, or DWPose, RTMW and ViTPose files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _chosen(detector: str, person_detector: str) -> tuple[Path, Path | None] | N
 class LoadPoseDetector:
     DESCRIPTION = (
         "Loads what finds people in pictures and video: body, both hands and face. The built-in detector needs no "
-        "download; DWPose and RTMW files (.onnx), which you may have from other packs, can use the graphics card."
+        "download; files of DWPose, RTMW and ViTPose (.onnx), which other packs use too, can run on the graphics card."
     )
     RETURN_TYPES = ("EMO2_POSE_DETECTOR",)
     RETURN_NAMES = ("pose_detector",)
@@ -67,13 +67,13 @@ class LoadPoseDetector:
             "required": {
                 "detector": ([BUILT_IN, *_files(POSE)], {"default": BUILT_IN,
                     "tooltip": "The built-in detector, or a whole-body pose network (DWPose's dw-ll_ucoco_384.onnx, "
-                               f"RTMW) {where}."}),
+                               f"RTMW, ViTPose) {where}."}),
                 "person_detector": ([WHOLE, *_files(PERSON)], {"default": WHOLE,
-                    "tooltip": "Tells a pose network where people are: YOLOX (DWPose's yolox_l.onnx, or RTMPose's), "
-                               f"{where}. Without one, the whole picture counts as one person. The built-in detector "
-                               "finds people by itself."}),
+                    "tooltip": "Tells a pose network where people are: YOLOX (DWPose's yolox_l.onnx, or RTMPose's) or "
+                               f"YOLOv10, {where}. Without one, the whole picture counts as one person. The built-in "
+                               "detector finds people by itself."}),
                 "device": (list(DEVICES), {"default": "auto",
-                    "tooltip": "Where DWPose and RTMW compute. auto: on the graphics card if onnxruntime knows it, or "
+                    "tooltip": "Where a pose network computes. auto: on the graphics card if onnxruntime knows it, or "
                                "on the processor. The built-in detector always computes on the processor."}),
             }
         }  # fmt: skip

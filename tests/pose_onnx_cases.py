@@ -128,6 +128,25 @@ def suppressed_yolox(path: Path, boxes: np.ndarray, labels: np.ndarray | None = 
     return save(path, nodes, [("input", [1, 3, side, side])], outputs, weights)
 
 
+def finished_yolo(path: Path, boxes: np.ndarray, labels: np.ndarray, side: int = SIDE) -> Path:
+    """A network that gives whole boxes (300, 6) as YOLOv10 does: always `boxes` (N, 5), surer the redder."""
+    rows = np.zeros((1, 300, 6), np.float32)
+    rows[0, : len(boxes), :5], rows[0, : len(boxes), 5] = boxes, labels
+    nodes = [
+        helper.make_node("Slice", ["images", "first", "second", "axis"], ["red"]),
+        helper.make_node("ReduceMax", ["red"], ["most"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["most", "one"], ["factor"]),
+        helper.make_node("Mul", ["scores", "factor"], ["dimmed"]),
+        helper.make_node("Concat", ["places", "dimmed", "labels"], ["output0"], axis=2),
+    ]
+    weights = {
+        "first": np.array([0], np.int64), "second": np.array([1], np.int64), "axis": np.array([1], np.int64),
+        "one": np.array([1, 1, 1], np.int64), "places": rows[..., :4], "scores": rows[..., 4:5],
+        "labels": rows[..., 5:],
+    }  # fmt: skip
+    return save(path, nodes, [("images", [1, 3, side, side])], [("output0", [1, 300, 6])], weights)
+
+
 COLOURS = np.stack(np.meshgrid(*[np.arange(45, 256, 42)] * 3, indexing="ij"), -1).reshape(-1, 3)[:POINTS]
 """What colour (R, G, B) each of the 133 points has for the network below."""
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from emo2.models.errors import EMO2Error
 from emo2.models.pose.onnx_graph import read_graph
+from emo2.models.pose.wholebody import PERSON, kind_of_graph
 from emo2.models.pose.yolox import GREY, SURE, PersonDetector, decode, letterbox, suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_onnx_cases import SIDE, blue_yolox, pictures, random_yolox, suppressed_yolox
+from pose_onnx_cases import SIDE, blue_yolox, finished_yolo, pictures, random_yolox, suppressed_yolox
 
 CELLS = sum((SIDE // stride) ** 2 for stride in (8, 16, 32))
 
@@ -41,8 +42,8 @@ def outputs(seed, classes=80):
     return cells
 
 
-@settings(max_examples=15)
-@given(st.integers(0, 1 << 30), st.floats(0.1, 4), st.sampled_from([1, 80]), st.floats(0.05, 0.95))
+@settings(max_examples=12)
+@given(st.integers(0, 1 << 30), st.floats(0.1, 4), st.sampled_from([1, 1, 80]), st.floats(0.05, 0.95))
 def test_decoding_is_rtmlib_s(seed, ratio, classes, sure):
     pytest.importorskip("rtmlib")
     cells = outputs(seed, classes)
@@ -141,6 +142,20 @@ def test_networks_that_suppress_by_themselves(tmp_path):
     assert len(dark.scores) == 0
     labelled = suppressed_yolox(tmp_path / "b.onnx", boxes, np.array([0, 0, 0, 57]))
     np.testing.assert_allclose(find(labelled, frames)[0].scores, [0.9, 0.5], atol=1e-5)
+
+
+def test_networks_that_give_whole_boxes(tmp_path):
+    """As YOLOv10: the pictures go in as red, green, blue from 0 to 1; only people are taken."""
+    boxes = np.array([[8.0, 8, 24, 40, 0.5], [40, 8, 56, 40, 0.9], [0, 0, 5, 5, 0.1], [50, 50, 60, 60, 0.8]])
+    path = finished_yolo(tmp_path / "y.onnx", boxes, np.array([0, 0, 0, 57]))
+    assert kind_of_graph(read_graph(path)) == PERSON
+    frames = np.zeros((2, 48, 48, 3), np.uint8)
+    frames[:, :, :, 2] = 255
+    frames[0, :, :, 0] = 255
+    red, blue = find(path, frames)
+    np.testing.assert_allclose(red.boxes, boxes[[1, 0], :4] / 2, atol=1e-4)
+    np.testing.assert_allclose(red.scores, [0.9, 0.5], atol=1e-5)
+    assert len(blue.scores) == 0
 
 
 def test_an_output_that_the_file_did_not_tell_of_is_refused(tmp_path):

@@ -29,7 +29,7 @@ BINS = 2
 """Columns and rows a pixel of the cut-out, in all published files."""
 CROPS = 16
 """How many people go through the network together."""
-WANTED = "a whole-body pose network in RTMPose's format (DWPose's dw-ll_ucoco_384.onnx, RTMW)"
+WANTED = "a whole-body pose network: DWPose (dw-ll_ucoco_384.onnx), RTMW or ViTPose"
 
 
 def problem(graph: Graph) -> str | None:
@@ -147,7 +147,7 @@ class PoseNetwork:
             if any(value.shape[1] != POINTS or value.ndim != 5 - len(given) for value in given):
                 shapes = " and ".join(str(value.shape) for value in given)
                 what = f"{self.network.path.name}, which gives {shapes}"
-                raise EMO2Error(self.network.where, f"{WANTED}: {POINTS} points", what, "Choose another file.")
+                raise EMO2Error(self.network.where, f"{WANTED}, of {POINTS} points", what, "Choose another file.")
             if len(given) == 1:
                 found.append(heatmaps.decode(given[0], middle[part], sides[part]))
             else:

@@ -1,6 +1,6 @@
-"""People in pictures by YOLOX (arXiv 2107.08430), as DWPose (`yolox_l.onnx`) and RTMPose publish it.
+"""People in pictures by YOLOX (arXiv 2107.08430), as DWPose (`yolox_l.onnx`) and RTMPose publish it; YOLOv10 too.
 
-Its pictures are BGR 0..255 and neither shifted nor scaled; what they do not cover is grey (114).
+YOLOX's pictures are BGR 0..255, those of YOLOv10 (arXiv 2405.14458) RGB 0..1; what a picture does not cover is grey.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ OVERLAP = 0.45
 """Two boxes that share more (intersection over union) are one person."""
 PICTURES = 4
 """How many pictures go through the network together."""
-WANTED = "a person detector in YOLOX's format (DWPose's yolox_l.onnx)"
+MOST_ROWS = 1000
+"""YOLOv10 gives its best boxes only, 300 of them: a longer list of six numbers a row is something else."""
+WANTED = "a person detector: YOLOX (DWPose's yolox_l.onnx) or YOLOv10"
 
 
 class People(NamedTuple):
@@ -50,16 +52,26 @@ def problem(graph: Graph) -> str | None:
         shape = graph.outputs[names.index("dets")].shape
         return None if not shape or (len(shape) == 3 and shape[2] in (5, None)) else str(graph)
     if len(names) == 1 and len(shape) == 3 and (last is None or last > 5):
-        height, width = size[0] or SIDE, size[1] or SIDE
-        cells = sum((height // stride) * (width // stride) for stride in STRIDES)
-        return None if shape[1] in (cells, None) else str(graph)
+        return None if shape[1] in (_cells(size), None) or _is_finished(graph) else str(graph)
     return str(graph)
 
 
-def letterbox(frames: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Frames (N, H, W, 3) uint8 RGB as the network's pictures (N, 3, *size) float32 BGR, at the top left of the grey.
+def _cells(size: tuple[int | None, int | None]) -> int:
+    height, width = size[0] or SIDE, size[1] or SIDE
+    return sum((height // stride) * (width // stride) for stride in STRIDES)
 
-    Returns them with the scale: pixels of theirs a pixel of the frame.
+
+def _is_finished(graph: Graph) -> bool:
+    """Whether a network gives whole boxes as YOLOv10 does (N, 300, 6): left, top, right, bottom, score, class."""
+    shape, size = graph.outputs[0].shape, picture_input(graph) or (None, None)
+    short = len(shape) == 3 and shape[1] is not None and shape[1] <= MOST_ROWS
+    return len(graph.outputs) == 1 and short and shape[2] == 6 and shape[1] != _cells(size)
+
+
+def letterbox(frames: np.ndarray, size: tuple[int, int], like_yolox: bool = True) -> tuple[np.ndarray, float]:
+    """Frames (N, H, W, 3) uint8 RGB as the network's pictures (N, 3, *size) float32, at the top left of the grey.
+
+    like_yolox: BGR 0..255, else RGB 0..1. Returns them with the scale: pixels of theirs a pixel of the frame.
     """
     height, width = frames.shape[1:3]
     scale = min(size[0] / height, size[1] / width)
@@ -68,7 +80,9 @@ def letterbox(frames: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, fl
     for picture, frame in zip(pictures, frames):
         same = inner == (width, height)
         picture[: inner[1], : inner[0]] = frame if same else cv2.resize(frame, inner, interpolation=cv2.INTER_LINEAR)
-    return pictures[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32), scale
+    if like_yolox:
+        return pictures[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32), scale
+    return pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255, scale
 
 
 def decode(cells: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +129,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float = OVERLAP) ->
 
 
 class PersonDetector:
-    """YOLOX from a file, with or without the suppression of overlapping boxes inside.
+    """A detector from a file: YOLOX, with or without the suppression of overlapping boxes inside, or YOLOv10.
 
     sure: people below this score are left out; `device`, `threads` and `device_id` as in `Network`.
     """
@@ -128,13 +142,14 @@ class PersonDetector:
         height, width = picture_input(graph) or (None, None)
         self.size = (height or SIDE, width or SIDE)
         self.sure = sure
-        self._suppressed = "dets" in self.network.names
+        self._finished = _is_finished(graph)
+        self._suppressed = self._finished or "dets" in self.network.names
 
     def find(self, frames: np.ndarray) -> list[People]:
         """The people in each of `frames` (N, H, W, 3) uint8 RGB."""
         found: list[People] = []
         for start in range(0, len(frames), PICTURES):
-            pictures, scale = letterbox(frames[start : start + PICTURES], self.size)
+            pictures, scale = letterbox(frames[start : start + PICTURES], self.size, not self._finished)
             for outputs in self.network.batches(pictures, PICTURES):
                 boxes, scores = self._read(outputs)
                 found.extend(self._people(*pair, scale) for pair in zip(boxes, scores))
@@ -142,17 +157,18 @@ class PersonDetector:
 
     def _read(self, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (N, A, 4) in the network's pixels and people's scores (N, A) of one run."""
+        if self._finished:
+            rows = outputs[self.network.names[0]].astype(np.float32)
+            return rows[..., :4], np.where(rows[..., 5].round() == PERSON, rows[..., 4], 0)
         if self._suppressed:
             boxes, labels = outputs["dets"].astype(np.float32), outputs.get("labels")
             other = False if labels is None else labels != PERSON
             return boxes[..., :4], np.where(other, 0, boxes[..., 4])
         cells = outputs[self.network.names[0]]
-        wanted = sum((self.size[0] // stride) * (self.size[1] // stride) for stride in STRIDES)
+        wanted = _cells(self.size)
         if cells.ndim != 3 or cells.shape[1] != wanted or cells.shape[2] < 6:
-            raise EMO2Error(
-                self.network.where, f"{WANTED}: {wanted} cells", f"{self.network.path.name}, which gives {cells.shape}",
-                "Choose another file.",
-            )  # fmt: skip
+            given = f"{self.network.path.name}, which gives {cells.shape}"
+            raise EMO2Error(self.network.where, f"{WANTED}, of {wanted} cells", given, "Choose another file.")
         return decode(cells, self.size)
 
     def _people(self, boxes: np.ndarray, scores: np.ndarray, scale: float) -> People:
