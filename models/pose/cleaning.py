@@ -61,32 +61,40 @@ OFF = Cleaning(gate=0, swaps=False, outlier_speed=0, longest_gap=0, limb_lengths
 
 @dataclass
 class Report:
-    """What was done, in counts of entries and in frames, over a clip of `count` frames."""
+    """What was done over `count` frames. entries: for each (what, part) how many, and in which frames (F,) bool."""
 
     count: int
     fps: float
-    entries: list[tuple[str, str, int, int]] = field(default_factory=list)
+    entries: dict[tuple[str, str], tuple[int, np.ndarray]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, what: str, part: str, mask: np.ndarray) -> None:
         """Note the marked entries (F, ...) of a part."""
-        total = int(mask.sum())
+        total, frames = int(mask.sum()), mask.reshape(len(mask), -1).any(1)
         if total:
-            self.entries.append((what, part, total, int(mask.reshape(len(mask), -1).any(1).sum())))
+            before, earlier = self.entries.get((what, part), (0, np.zeros(self.count, bool)))
+            self.entries[what, part] = before + total, earlier | frames
 
     def total(self, what: str, part: str | None = None) -> int:
         """How many entries were `what` (of one part, or of all)."""
-        return sum(n for w, p, n, _ in self.entries if w == what and part in (None, p))
+        return sum(n for (w, p), (n, _) in self.entries.items() if w == what and part in (None, p))
 
     def __str__(self) -> str:
         lines = [f"{self.count} frames, {self.count / self.fps:.2f} s at {self.fps:g} fps"]
-        for what in dict.fromkeys(entry[0] for entry in self.entries):
+        for what in dict.fromkeys(w for w, _ in self.entries):
             parts = [
-                f"{part} {total} in {frames} frames ({frames / self.fps:.2f} s)"
-                for w, part, total, frames in self.entries
+                f"{part} {total} in {frames.sum()} frames ({frames.sum() / self.fps:.2f} s)"
+                for (w, part), (total, frames) in self.entries.items()
                 if w == what
             ]
             lines.append(f"{what}: {', '.join(parts)}")
+        lines += self.notes
         return "\n".join(lines if len(lines) > 1 else [*lines, "nothing to clean"])
+
+    def smoothed(self, part: str, moved: np.ndarray) -> None:
+        """Note by how much smoothing moved points (...), in shoulder widths."""
+        if moved.size:
+            self.notes.append(f"smoothed: {part} by {100 * moved.mean():.2f} % of the shoulders' width on the average")
 
 
 def shoulder_unit(found: Points, size: tuple[int, int]) -> np.ndarray:
@@ -144,8 +152,11 @@ def clean_points(found: Points, fps: float, size: tuple[int, int], how: Cleaning
         pace = np.where(_IN_FACE, FACE_PACE, 1.0)
         hertz, beta = how.smooth_hz * pace, how.smooth_beta * pace
         smooth = one_euro(smooth, tracks.known, fps, hertz, beta, zero_phase=how.zero_phase)
-    if smooth is not before:
-        tracks.put(smooth, tracks.scores, tracks.known & (smooth != before).any(-1), "smoothed", report)
+    if smooth is not before:  # one of them was on
+        tracks.values, tracks.touched = smooth, tracks.touched | (smooth != before).any(-1)
+        for name, part in _PARTS:
+            moved = np.linalg.norm(smooth[:, part] - before[:, part], axis=-1)
+            report.smoothed(name, moved[tracks.known[:, part]])
     return tracks.points(), report
 
 

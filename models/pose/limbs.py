@@ -20,8 +20,8 @@ HAND_BONES = tuple(
 """The 20 bones among a hand's 21 points, from the wrist out."""
 FOREARM_SHARE = 0.8
 """A forearm's joints are at least this share of an upper arm's length apart, however foreshortened it is seen."""
-STAY = 0.25
-"""Cost of a swapped second, in shoulder widths: what is known of a person's sides counts against a swap."""
+STAY, CHANGE = 0.25, 0.3
+"""Cost of a swapped second and of a change of names, in shoulder widths: only what gains clearly counts as a swap."""
 
 
 def longest_seen(
@@ -94,7 +94,6 @@ def swapped_frames(
     known: np.ndarray,
     fps: float,
     evidence: np.ndarray | None = None,
-    stay: float = STAY,
 ) -> np.ndarray:
     """Frames (F,) in which two things carry each other's name, by the cheapest course through the clip (Viterbi).
 
@@ -110,7 +109,7 @@ def swapped_frames(
     if len(at) < 2:
         return swapped
     cost = np.zeros((len(at), 2)) if evidence is None else evidence[at].copy()
-    cost[:, 1] += stay / fps
+    cost[:, 1] += STAY / fps
     shown = known[at]
     way = np.zeros((len(at) - 1, 2))
     for flip in (0, 1):
@@ -121,8 +120,9 @@ def swapped_frames(
         gap = np.linalg.norm(now - pair[at[:-1]], axis=-1) * both
         way[:, flip] = gap.sum((1, 2)) / np.maximum(both.sum((1, 2)), 1) * 2
     total, back = cost[0].copy(), np.zeros((len(at), 2), np.int64)
+    change = CHANGE * (1 - np.eye(2))
     for i in range(1, len(at)):
-        ways = total[:, None] + np.array([[way[i - 1, 0], way[i - 1, 1]], [way[i - 1, 1], way[i - 1, 0]]])
+        ways = total[:, None] + np.array([[way[i - 1, 0], way[i - 1, 1]], [way[i - 1, 1], way[i - 1, 0]]]) + change
         back[i] = ways.argmin(0)
         total = ways.min(0) + cost[i]
     state = int(total.argmin())
