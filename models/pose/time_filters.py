@@ -72,14 +72,15 @@ def outliers(
     speed: float | np.ndarray,
     longest: float = 0.2,
     sigmas: float = 3.0,
-    least: float | np.ndarray = 0.04,
+    least: float = 0.04,
 ) -> np.ndarray:
     """Known entries (F, N) that jump away and come back: Hampel's identifier, for runs of up to `longest` seconds.
 
-    An entry is one if it lies further from the median around it than `sigmas` robust deviations (and than `least`), and
-    belongs to a piece of at most `longest` seconds that is cut off by jumps faster than `speed` (a number, or one for
-    each track): true movement gets to its place and back at a speed that a body has. A jump to where a track then
-    stays, as at a cut, is none. (Hampel 1974; Pearson 2002.)
+    Candidates are the pieces of at most `longest` seconds that jumps faster than `speed` (a number, or one for each
+    track) cut off: true movement gets to its place and back at a speed that a body has. Of a candidate the entries go
+    that lie further from the median around them than `sigmas` robust deviations, or off the straight way between the
+    frames before and after by more than half its length; and by more than `least`. A jump to where a track then stays,
+    as at a cut, is none. (Hampel 1974; Pearson 2002.)
     """
     count = len(values)
     bad = np.zeros(known.shape, bool)
@@ -91,21 +92,40 @@ def outliers(
     away = np.linalg.norm(values - middle, axis=-1)
     spread = NORMAL * sliding_median(away[..., None], known, radius)[..., 0]
     far = known & (away > np.maximum(sigmas * spread, least))
-    if not far.any():
-        return bad
     most = max(int(longest * fps + 1e-9), 1)
-    for track in np.flatnonzero(far.any(0)):
+    for track in range(known.shape[1]):
         at = np.flatnonzero(known[:, track])
-        way = np.linalg.norm(np.diff(values[at, track], axis=0), axis=-1)
-        jumps = way * fps / np.diff(at) > limit[track]
-        piece = np.concatenate([[0], np.cumsum(jumps)])
-        if piece[-1] == 0:
+        if len(at) < 2:
             continue
+        places, steps = values[at, track], np.diff(at)
+        jumps = np.linalg.norm(np.diff(places, axis=0), axis=-1) * fps / steps > limit[track]
+        if not jumps.any():
+            continue
+        # A gap ends a piece as well; but without a jump at either end a piece is no candidate.
+        piece = np.concatenate([[0], np.cumsum(jumps | (steps > 1))])
         first = np.searchsorted(piece, np.arange(piece[-1] + 1))
         last = np.append(first[1:], len(at)) - 1
-        short = at[last] - at[first] + 1 <= most
-        bad[at, track] = far[at, track] & short[piece]
+        torn = np.concatenate([[False], jumps, [False]])
+        short = (at[last] - at[first] + 1 <= most) & (torn[first] | torn[last + 1])
+        bad[at, track] = short[piece] & (far[at, track] | _off_the_way(at, places, short[piece], most, least))
     return bad
+
+
+def _off_the_way(at: np.ndarray, places: np.ndarray, short: np.ndarray, most: int, least: float) -> np.ndarray:
+    """Which entries (K,) of runs marked `short`, of at most `most` frames, leave the line between the entries around.
+
+    at (K,): frames. places (K, C). By more than half the line's length, and than `least`.
+    """
+    off = np.zeros(len(at), bool)
+    edge = np.diff(np.concatenate([[0], short.astype(np.int8), [0]]))
+    for start, stop in zip(np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)):
+        if start == 0 or stop == len(at) or at[stop - 1] - at[start] + 1 > most:
+            continue
+        a, b = start - 1, stop
+        share = ((at[start:stop] - at[a]) / (at[b] - at[a]))[:, None]
+        away = np.linalg.norm(places[start:stop] - places[a] * (1 - share) - places[b] * share, axis=-1)
+        off[start:stop] = away > max(0.5 * float(np.linalg.norm(places[b] - places[a])), least)
+    return off
 
 
 def one_euro(
