@@ -192,7 +192,7 @@ def _rested(motion: Motion, report: Report) -> Motion:
 
 def _smoothed(motion: Motion, how: Cleaning, report: Report) -> Motion:
     """Median and one-euro filters on the hands where they are visible and on the neck root."""
-    if how.smooth_hz <= 0 and int(how.median_seconds * motion.fps / 2 + 1e-9) < 1:
+    if len(motion) < 2 or (how.smooth_hz <= 0 and int(how.median_seconds * motion.fps / 2 + 1e-9) < 1):
         return motion
     fps, count = motion.fps, len(motion)
 

@@ -41,7 +41,9 @@ def squeezed(motion: Motion, margin: float = 0.02) -> Motion:
         values = places[..., axis]
         new[..., axis] = _below(values, float(values[shown].max()), 1 - edge)
         values = 1 - new[..., axis]
-        new[..., axis] = 1 - _below(values, float(values[shown].max()), 1 - edge)
+        pressed = _below(values, float(values[shown].max()), 1 - edge)
+        # One minus one minus a number is not always the number.
+        new[..., axis] = np.where(pressed == values, new[..., axis], 1 - pressed)
     shift = (new - places) * np.array([width, height]) * middle[..., 2:] / motion.framing.focal
     if not (np.abs(shift) > 0).any():
         return motion
