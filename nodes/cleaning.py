@@ -23,7 +23,7 @@ def dials() -> dict[str, Any]:
     switch = lambda default, tip: ("BOOLEAN", {"default": default, "tooltip": tip})
     return {
         "confidence_gate": number(USUAL.gate, 1.0, 0.05, "Points and hands with a lower score count as not seen; they "
-            "come back at 0.2 above it, so that nothing flickers. 0 lets everything through."),
+            "come back at 0.1 above it, so that nothing flickers. 0 lets everything through."),
         "outlier_speed": number(USUAL.outlier_speed, 1000.0, 0.5, "Shoulder widths a second: a point that jumps away "
             "faster than this and is back within 0.2 s is an error. 0 switches it off."),
         "longest_gap": number(USUAL.longest_gap, 60.0, 0.1, "Gaps of up to so many seconds are bridged. 0 bridges "

@@ -74,13 +74,13 @@ def test_the_gate_opens_above_where_it_closes():
     truth, size, _ = person(0, 60)
     scores = np.full(truth.hand_scores.shape, 0.9)
     scores[10:20, 0, 8], scores[30:40, 0, 8] = 0.35, 0.2
-    scores[30:, 1, 4] = 0.4
+    scores[30:, 1, 4] = 0.35
     how = replace(OFF, gate=0.3)
     cleaned, report = clean_points(truth._replace(hand_scores=scores), 25.0, size, how)
     assert (cleaned.hand_scores[10:20, 0, 8] == 0.35).all() and not cleaned.hand_scores[30:40, 0, 8].any()
-    assert (cleaned.hand_scores[30:, 1, 4] == 0.4).all() and not cleaned.hands[30:40, 0, 8].any()
+    assert (cleaned.hand_scores[30:, 1, 4] == 0.35).all() and not cleaned.hands[30:40, 0, 8].any()
     assert report.total("too unsure") == 10
-    scores[:, 1, 4] = 0.4
+    scores[:, 1, 4] = 0.35
     assert not clean_points(truth._replace(hand_scores=scores), 25.0, size, how)[0].hand_scores[:, 1, 4].any()
 
 

@@ -17,7 +17,7 @@ from .gaps import fill, hysteresis
 from .keypoint_motion import Points
 from .time_filters import median_filter, one_euro, outliers
 
-HYSTERESIS = 0.2
+HYSTERESIS = 0.1
 """A point comes in at a score this much above the gate, and goes out at the gate."""
 TRUNK_SPEED = 0.5
 """Trunk, head and face move at most at this share of the hands' speed."""

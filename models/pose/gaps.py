@@ -57,31 +57,33 @@ def fill(
         return values, scores, filled
     filled = mask(found, chosen, (count, tracks))
     values, scores = np.array(values), np.array(scores)
-    reach = max(round(SLOPE_SECONDS * fps), 1)
-    for g in chosen:
-        n, a, b = found.track[g], found.first[g] - 1, found.last[g] + 1
-        width = b - a
-        before, after = _near(known[:, n], a, -reach), _near(known[:, n], b, reach)
-        ends = values[[a, b], n].astype(np.float64)
-        chord = (ends[1] - ends[0]) / width
-        entry = _slope((ends[0] - values[before, n]) / (a - before) if before < a else chord, chord)
-        leave = _slope((values[after, n] - ends[1]) / (after - b) if after > b else chord, chord)
-        t = (np.arange(1, width) / width)[:, None]
-        values[a + 1 : b, n] = (
-            ends[0] * (1 + 2 * t) * (1 - t) ** 2
-            + ends[1] * t**2 * (3 - 2 * t)
-            + width * (entry * t * (1 - t) ** 2 - leave * t**2 * (1 - t))
-        )
-        scores[a + 1 : b, n] = min(scores[a, n], scores[b, n])
+    n, a, b = found.track[chosen], found.first[chosen] - 1, found.last[chosen] + 1
+    reach, width = max(round(SLOPE_SECONDS * fps), 1), (b - a)[:, None]
+    before = a - np.minimum(_run(known)[a, n] - 1, reach)
+    after = b + np.minimum(_run(known[::-1])[::-1][b, n] - 1, reach)
+    first, last = values[a, n].astype(np.float64), values[b, n].astype(np.float64)
+    chord = (last - first) / width
+    speed = lambda p, q, way: np.where((q > p)[:, None], way / np.maximum(q - p, 1)[:, None], chord)
+    entry = _slope(speed(before, a, first - values[before, n]), chord)
+    leave = _slope(speed(b, after, values[after, n] - last), chord)
+    lower = np.minimum(scores[a, n], scores[b, n])
+    # One row for each bridged frame: which gap it is in, and where.
+    gap = np.repeat(np.arange(len(chosen)), b - a - 1)
+    step = np.arange(len(gap)) - np.repeat(np.cumsum(b - a - 1) - (b - a - 1), b - a - 1) + 1
+    t = step[:, None] / width[gap]
+    values[a[gap] + step, n[gap]] = (
+        first[gap] * (1 + 2 * t) * (1 - t) ** 2
+        + last[gap] * t**2 * (3 - 2 * t)
+        + width[gap] * (entry[gap] * t * (1 - t) ** 2 - leave[gap] * t**2 * (1 - t))
+    )
+    scores[a[gap] + step, n[gap]] = lower[gap]
     return values, scores, filled
 
 
-def _near(known: np.ndarray, at: int, reach: int) -> int:
-    """The furthest frame up to `reach` from `at` (negative: before) with no unknown one between."""
-    way, place = (1 if reach > 0 else -1), at
-    while place != at + reach and 0 <= place + way < len(known) and known[place + way]:
-        place += way
-    return place
+def _run(known: np.ndarray) -> np.ndarray:
+    """How many frames in a row a track has been known by each frame (F, N), that frame included."""
+    frame = np.arange(1, len(known) + 1)[:, None]
+    return frame - np.maximum.accumulate(np.where(known, 0, frame), axis=0)
 
 
 def _slope(outer: np.ndarray, chord: np.ndarray) -> np.ndarray:

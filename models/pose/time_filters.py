@@ -163,12 +163,14 @@ def _euro(values: np.ndarray, known: np.ndarray, fps: float, cutoff: Any, beta: 
     result = np.array(values, np.float64)
     share = lambda hertz: 1 / (1 + fps / (2 * np.pi * hertz))
     slow = share(derivative)
+    going_on = np.zeros((*known.shape, 1), bool)
+    going_on[1:, :, 0] = known[1:] & known[:-1]
+    steps = np.where(going_on[1:], np.diff(values, axis=0) * fps, 0.0)
     smooth, velocity = result[0].copy(), np.zeros(values.shape[1:])
     for i in range(1, len(values)):
-        going = (known[i] & known[i - 1])[:, None]
-        step = np.where(going, (values[i] - values[i - 1]) * fps, 0.0)
-        velocity = np.where(going, velocity + slow * (step - velocity), 0.0)
-        amount = share(cutoff + beta * np.linalg.norm(velocity, axis=-1, keepdims=True))
+        going = going_on[i]
+        velocity = (velocity + slow * (steps[i - 1] - velocity)) * going
+        amount = share(cutoff + beta * np.sqrt((velocity * velocity).sum(-1, keepdims=True)))
         smooth = np.where(going, smooth + amount * (values[i] - smooth), values[i])
         result[i] = smooth
     return result
