@@ -11,10 +11,12 @@ from emo2.models.hands.rest import FINGERS
 from emo2.models.motion.edit import mirror
 from emo2.models.motion.keep_in_picture import _below
 from emo2.models.motion.retarget import bodies, own_shoulders, retarget, within
+from emo2.models.motion.vector import to_shoulders
 from emo2.models.pose.body import MIRRORED, arm_keypoints
-from emo2.models.pose.keypoint_sets import motion_from_keypoints
+from emo2.models.pose.keypoint_motion import framing_of
+from emo2.models.pose.keypoint_sets import load_keypoints, motion_from_keypoints
 from emo2.models.pose.portrait import inside, outside
-from emo2.models.pose.proportions import Proportions, build_of
+from emo2.models.pose.proportions import Proportions, build_of, measure
 from emo2.models.types import FRAME_FIELDS, Framing, Motion
 from emo2.nodes import host
 from hypothesis import given, settings
@@ -228,6 +230,33 @@ def test_the_node_takes_a_framing_or_a_reference(monkeypatch):
         call(motion=motion, reference_pose=nobody)
 
 
+def test_unknown_points_stay_unknown_and_pull_at_nothing():
+    motion = gestures(6, 20)
+    scores = motion.keypoint_scores.copy()
+    whole = retarget(motion, ELSEWHERE, SMALL, TALL)
+    for lost in ([2, 5], [4, 7], [8, 11], [0], [1]):
+        less = scores.copy()
+        less[:, lost] = 0
+        points = np.where(less[..., None] > 0, motion.keypoints, 0)
+        moved = retarget(motion.replace(keypoints=points, keypoint_scores=less), ELSEWHERE, SMALL, TALL)
+        assert np.array_equal(moved.keypoint_scores, less) and not moved.keypoints[:, lost].any()
+        # Without shoulders the resting body's stand in, which do not turn with a shrug.
+        assert np.abs(moved.keypoints - whole.keypoints)[less > 0].max() < 0.03, lost
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("driver", ["01", "02", "good"])
+def test_one_frame_tells_the_arms_of_a_whole_clip(shared, driver):
+    """However the arms point in it: what a reference is measured by is within a sixth of the truth."""
+    found, size = load_keypoints(shared / "data" / "pose" / f"echomimic_v2_{driver}.npz")
+    clip = measure(found.body, found.body_scores, framing_of(found.body, found.body_scores, size), 24.0)
+    arms = []
+    for i in range(0, len(found.body), 6):
+        body, scores = found.body[i : i + 1], found.body_scores[i : i + 1]
+        arms.append(measure(body, scores, framing_of(body, scores, size)).arm / clip.arm)
+    assert np.abs(np.array(arms) - 1).max() < 1 / 6 and abs(np.median(arms) - 1) < 0.08
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("driver", ["01", "02", "good"])
 def test_a_tall_driver_does_not_stretch_a_small_reference(shared, driver):
@@ -239,6 +268,8 @@ def test_a_tall_driver_does_not_stretch_a_small_reference(shared, driver):
     longest = np.array([small.upper_arm, small.upper_arm, small.forearm, small.forearm])
     assert (bones(moved) <= longest * np.tile(nearer(moved), 2) * 1.02).all()
     assert reach(moved).max() <= small.arm * 1.002
+    shake = lambda m: np.abs(np.diff(to_shoulders(m.keypoints, m.framing), 2, axis=0))[:, :8].max()
+    assert shake(moved) < 1.1 * shake(motion), "nothing leaps that did not"
     pace = lambda m: np.linalg.norm(np.diff(m.wrists(), axis=0), axis=-1).ravel()
     assert np.corrcoef(pace(motion), pace(moved))[0, 1] > 0.95
     gap = lambda m: np.linalg.norm((palms(m)[:, 0] - palms(m)[:, 1])[:, :2], axis=-1)

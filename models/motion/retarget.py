@@ -58,7 +58,8 @@ class Bodies:
 def bodies(motion: Motion, target: Proportions | None = None, source: Proportions | None = None) -> Bodies:
     """The two builds. source: None measures the motion's own points. target: None is an average arm and nothing else.
 
-    Unknown arms are average ones. The source's arms are at least as long as its wrists reach from its shoulders.
+    Unknown arms are average ones. The source's arms are long enough for its wrists to be where they are, a little bent:
+    an elbow of an arm that is quite straight leaps.
     """
     measured = source is None
     source = build_of(motion) if source is None else source
@@ -68,7 +69,7 @@ def bodies(motion: Motion, target: Proportions | None = None, source: Proportion
     if measured:
         reach = np.linalg.norm(motion.wrists() - own_shoulders(motion), axis=-1)[motion.visible]
         need = float(np.percentile(reach, 99.5)) if len(reach) else 0.0
-        more = float(np.clip(need / source.arm, 1.0, 1.3))
+        more = float(np.clip(need / (KNEE * source.arm), 1.0, 1.3))
         source = replace(source, upper_arm=source.upper_arm * more, forearm=source.forearm * more)
     if not target.arm > 0:
         # Only the whole arm is known of an average body; it bends where the driver's does.

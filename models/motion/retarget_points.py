@@ -14,8 +14,8 @@ from ..types import SHOULDER_METRES, Framing, Motion
 from .vector import from_shoulders, to_shoulders
 
 HEAD = (14, 15, 16, 17)
-LEGS = (9, 10, 12, 13)
 HIPS = (8, 11)
+LEGS = ((8, 9, 10), (11, 12, 13))
 ROUNDS = 16
 """Times that an elbow is brought within reach of its shoulder and of its wrist in turn."""
 LARGEST_GAP = 0.2
@@ -40,9 +40,11 @@ def head_and_trunk(
     from_neck = lambda which, size: neck[:, None] + (points[:, which] - neck[:, None]) * size
     result[:, SHOULDERS] = from_neck(SHOULDERS, wide)
     result[:, HIPS] = from_neck(HIPS, np.array([wide, torso]))
-    hip = list(HIPS) * 2
-    order = [9, 12, 10, 13]
-    result[:, order] = result[:, hip] + (points[:, order] - points[:, hip]) * torso
+    for hip, knee, ankle in LEGS:
+        at = known[:, hip, None]
+        old, new = np.where(at, points[:, hip], neck), np.where(at, result[:, hip], neck)
+        for joint in (knee, ankle):
+            result[:, joint] = new + (points[:, joint] - old) * torso
     has_nose = known[:, NOSE, None]
     nose = np.where(has_nose, points[:, NOSE], neck)
     new_nose = neck + (nose - neck) * factor("nose")
@@ -63,16 +65,17 @@ class Arms:
     upper: float
     fore: float
 
-    def shown(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(elbows, wrists (F, 2, 2) in shoulder widths from the framing's neck; how much nearer to the camera (F, 2, 1)
-        than the neck root either of them is: lengths look longer by that)."""
+    def shown(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Shoulders, elbows and wrists (F, 2, 2) in shoulder widths from the framing's neck, and how much nearer to the
+        camera than the neck root the last two are (F, 2, 1): lengths look longer by that.
+        """
         wrists, framing = self.motion.wrists(), self.motion.framing
         towards = rotate(self.motion.body_rotation.astype(np.float64)[:, None], ELBOW_TOWARDS[None])
         bent = elbows(self.shoulders, wrists, towards, self.upper, self.fore)
         depth = framing.root()[2]
         nearer = np.minimum(np.minimum(bent[..., 2:], wrists[..., 2:]), depth)
         flat = lambda points: to_shoulders(framing.project(points), framing)
-        return flat(bent), flat(wrists), depth / np.maximum(nearer, 0.1 * depth)
+        return flat(self.shoulders), flat(bent), flat(wrists), depth / np.maximum(nearer, 0.1 * depth)
 
 
 def moved_arms(motion: Motion, keypoints: np.ndarray, old: Arms, new: Arms, turn: float) -> np.ndarray:
@@ -85,13 +88,14 @@ def moved_arms(motion: Motion, keypoints: np.ndarray, old: Arms, new: Arms, turn
     was = to_shoulders(motion.keypoints, motion.framing)
     points = to_shoulders(keypoints, framing)
     spin = _spin(turn)
-    (elbow_was, wrist_was, _), (elbow, wrist, nearer) = old.shown(), new.shown()
-    beside = lambda joints, ik, size: (was[:, joints] - ik) @ spin.T * size
+    known = motion.keypoint_scores[..., None] > 0
+    (_, elbow_was, wrist_was, _), (shoulder, elbow, wrist, nearer) = old.shown(), new.shown()
+    beside = lambda joints, ik, size: np.where(known[:, joints], (was[:, joints] - ik) @ spin.T * size, 0.0)
     gap = beside(WRISTS, wrist_was, (new.upper + new.fore) / (old.upper + old.fore))
     far = np.linalg.norm(gap, axis=-1, keepdims=True)
     wrist = wrist + gap * np.minimum(1, LARGEST_GAP / np.maximum(far, 1e-9))
     elbow = elbow + beside(ELBOWS, elbow_was, new.upper / old.upper)
-    shoulder = points[:, SHOULDERS]
+    shoulder = np.where(known[:, SHOULDERS], points[:, SHOULDERS], shoulder)
     upper, fore = new.upper / SHOULDER_METRES * nearer, new.fore / SHOULDER_METRES * nearer
     wrist = _within(wrist, shoulder, upper + fore)
     for _ in range(ROUNDS):
