@@ -19,6 +19,7 @@ from emo2.models.pose.portrait import inside, outside
 from emo2.models.pose.proportions import Proportions, build_of, measure
 from emo2.models.types import FRAME_FIELDS, Framing, Motion
 from emo2.nodes import host
+from emo2.training.puppets.performance import perform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_cases import gestures
@@ -228,6 +229,18 @@ def test_the_node_takes_a_framing_or_a_reference(monkeypatch):
     nobody = [{"people": [], "canvas_width": 10, "canvas_height": 10}]
     with pytest.raises(EMO2Error, match="EMO2 Retarget Motion, reference_pose"):
         call(motion=motion, reference_pose=nobody)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_puppets_reach_no_further_and_keep_their_time(seed):
+    motion = perform(seed, "held-out", Framing(), seconds=6, style="dance").motion
+    moved = retarget(motion, ELSEWHERE, SMALL)
+    assert reach(moved).max() <= SMALL.arm * 1.002
+    was, now = (np.linalg.norm(np.diff(m.wrists(), axis=0), axis=-1) for m in (motion, moved))
+    for hand in (0, 1):
+        score = [np.corrcoef(was[8:-8, hand], now[8 + s : len(now) - 8 + s, hand])[0, 1] for s in range(-8, 9)]
+        assert int(np.argmax(score)) == 8 and max(score) > 0.97
+    assert (moved.visible == motion.visible).all() and (moved.confidence == motion.confidence).all()
 
 
 def test_unknown_points_stay_unknown_and_pull_at_nothing():
