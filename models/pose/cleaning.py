@@ -130,8 +130,10 @@ def clean_points(found: Points, fps: float, size: tuple[int, int], how: Cleaning
         _unswap(tracks, fps, report)
     if how.outlier_speed > 0:
         speeds = how.outlier_speed * np.where(_FAST, 1.0, TRUNK_SPEED)
-        tracks.drop(outliers(tracks.values, tracks.known, fps, speeds), "outliers removed", report)
-        _astray_fingers(tracks, fps, how.outlier_speed, report)
+        # What hid beside larger ones is seen the second time.
+        for _ in range(2):
+            tracks.drop(outliers(tracks.values, tracks.known, fps, speeds), "outliers removed", report)
+            _astray_fingers(tracks, fps, how.outlier_speed, report)
     limits = _limits(tracks, fps) if how.limb_lengths else []
     for part, bones, lengths in limits:
         wrong = limbs.too_long(tracks.of(part), tracks.known[:, part], bones, lengths * FAR_TOO_LONG)
