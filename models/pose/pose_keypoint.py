@@ -39,29 +39,38 @@ def to_pose_keypoint(motion: Motion, hands: HandModel, certain: bool = False) ->
     has zeros. Body points that are unknown come from the resting skeleton if no body is known at all, else they are
     zeros. certain: every known point gets score 1 (controlnet_aux draws nothing below that).
     """
-    height, width = motion.framing.size
-    pixels = np.array([width, height])
     body, body_scores = motion.keypoints, motion.keypoint_scores
     if not (body_scores > 0).any():
         body, body_scores = arm_keypoints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
     joints = hands.pose(motion.rotations, motion.wrists())[1]
-    hand_points = motion.framing.project(joints)
     hand_scores = motion.hand_scores * motion.visible[..., None]
+    points = Points(body, body_scores, motion.framing.project(joints), hand_scores, motion.face, motion.face_scores)
+    return pose_keypoint_of(points, motion.framing.size, certain)
+
+
+def pose_keypoint_of(points: Points, size: tuple[int, int], certain: bool = False) -> list[dict[str, Any]]:
+    """One OpenPose dict a frame of one person's points, which are normalised to a picture of `size` (H, W).
+
+    Unknown ones are zeros. certain: every known point gets score 1.
+    """
+    height, width = size
+    pixels = np.array([width, height])
     parts = {
-        "pose_keypoints_2d": (body, body_scores),
-        "face_keypoints_2d": (motion.face, motion.face_scores),
-        "hand_left_keypoints_2d": (hand_points[:, 0], hand_scores[:, 0]),
-        "hand_right_keypoints_2d": (hand_points[:, 1], hand_scores[:, 1]),
+        "pose_keypoints_2d": (points.body, points.body_scores),
+        "face_keypoints_2d": (points.face, points.face_scores),
+        "hand_left_keypoints_2d": (points.hands[:, 0], points.hand_scores[:, 0]),
+        "hand_right_keypoints_2d": (points.hands[:, 1], points.hand_scores[:, 1]),
     }
+    count = len(points.body)
     flat = {}
-    for name, (points, scores) in parts.items():
+    for name, (places, scores) in parts.items():
         known = scores > 0
         scores = known.astype(np.float64) if certain else scores.astype(np.float64)
-        values = np.concatenate([points * pixels, scores[..., None]], axis=-1) * known[..., None]
-        flat[name] = values.reshape(len(motion), -1).tolist()
+        values = np.concatenate([places * pixels, scores[..., None]], axis=-1) * known[..., None]
+        flat[name] = values.reshape(count, -1).tolist()
     return [
         {"people": [{name: rows[i] for name, rows in flat.items()}], "canvas_height": height, "canvas_width": width}
-        for i in range(len(motion))
+        for i in range(count)
     ]
 
 
@@ -79,6 +88,17 @@ def from_pose_keypoint(
     that many people; from there on it is whoever is nearest to where they were. Body and face keep their 2D points;
     hands become a first estimate in space (`lift_hands`). Frames without a hand have it filled in, marked not visible.
     """
+    found, size = points_of(frames, framing, person)
+    if framing is None:
+        framing = framing_of(found.body, found.body_scores, size)
+    return motion_of_points(found, fps, framing, hands)
+
+
+def points_of(frames: Any, framing: Framing | None = None, person: int = 0) -> tuple[Points, tuple[int, int]]:
+    """(points, (H, W) of their picture) of one person in OpenPose dicts, as `from_pose_keypoint` reads them.
+
+    framing: has the picture's size where positions in pixels come without a canvas.
+    """
     people, canvas = _people(frames, person)
     body, body_scores = _part(people, "pose_keypoints_2d")
     face, face_scores = _part(people, "face_keypoints_2d")
@@ -90,10 +110,7 @@ def from_pose_keypoint(
     sizes = _pixels(canvas, [(body, body_scores), (face, face_scores), (points, scores)], framing)
     for array in (body, face, points):
         array /= sizes.reshape((-1,) + (1,) * (array.ndim - 2) + (2,))
-    if framing is None:
-        framing = framing_of(body, body_scores, _own_size(frames, sizes))
-    found = Points(body, body_scores, points, scores, face, face_scores)
-    return motion_of_points(found, fps, framing, hands)
+    return Points(body, body_scores, points, scores, face, face_scores), _own_size(frames, sizes)
 
 
 def _frames(value: Any) -> list[Any]:

@@ -35,6 +35,7 @@ def test_the_motion_tools(server, run):
     picture, voice, features, framing, motion = start(graph)
     edited = motion
     for class_id, more in (
+        ("EMO2CleanMotion", {}), ("EMO2RetargetMotion", {"keep_in_picture": True}),
         ("EMO2SmoothMotion", {}), ("EMO2MirrorMotion", {}), ("EMO2ScaleMotion", {"amplitude_left": 1.5}),
         ("EMO2MuteHand", {"end_second": 0.2}), ("EMO2HandConfidence", {"confidence_left": 0.5}),
         ("EMO2OffsetMotion", {"up_cm": 3.0}), ("EMO2HoldMotion", {"start_second": 0.1, "end_second": 0.3}),
@@ -45,6 +46,7 @@ def test_the_motion_tools(server, run):
     louder = graph.add("EMO2HandConfidence", motion=[edited, 0], audio_features=[features, 0], loudness_amount=1.0)
     hands = graph.add("EMO2LoadHands")
     points = graph.add("EMO2MotionToPoseKeypoint", motion=[louder, 0], hands=[hands, 0])
+    points = graph.add("EMO2CleanPoseKeypoint", pose_keypoint=[points, 0])
     back = graph.add("EMO2PoseKeypointToMotion", pose_keypoint=[points, 0], framing=[framing, 0])
     both = graph.add("EMO2SpliceMotion", first=[motion, 0], second=[back, 0], at_second=0.3)
     slow = graph.add("EMO2ResampleMotion", motion=[both, 0], fps=16.0)
