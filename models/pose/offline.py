@@ -1,0 +1,156 @@
+"""The detector that needs nothing but the pack: MediaPipe's networks, with a pipeline of our own around them.
+
+People by the pose detector, 33 points of each, hands where the arms put them, the face by its mesh. Over consecutive
+frames everybody is followed, which is quicker and finds more than looking anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import EMO2Error
+from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS
+from .detection import Seen
+from .offline_body import Body, find_body, find_people, openpose_body, same_person
+from .offline_face import HEAD, Face, find_face, ibug_face, region_of_body
+from .offline_hand_search import Before, Hands, find_hands
+from .offline_networks import Networks
+from .offline_regions import Picture
+
+MOST = 5
+"""People in one picture."""
+SEARCH = 25
+"""New people are sought in every so many frames, and as soon as somebody is lost."""
+KNOWN = 0.1
+"""A body's point less sure than this was not found."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in one frame. away: for how many frames each hand has not been found."""
+
+    body: Body
+    face: Face | None
+    hands: Hands
+    away: tuple[int, int]
+
+    @property
+    def score(self) -> float:
+        """That there is a person, times how well the head and the shoulders are seen."""
+        return self.body.score * float(self.body.scores[: HEAD.stop + 2].mean())
+
+
+class OfflineDetector:
+    """Finds up to five people; see `Detector`. threads: of the networks, 0 as many as there are cores (at most four).
+
+    The networks are opened when they are first needed.
+    """
+
+    name = "offline"
+
+    def __init__(self, threads: int = 0):
+        self._networks = Networks(threads)
+        self._people: list[Person] = []
+        self._rest = 0
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._people = []
+        self._rest = 0
+
+    def detect(self, frames: np.ndarray) -> list[list[Seen]]:
+        """People in each of `frames` (N, H, W, 3) uint8 RGB, consecutive ones of one video, the surest first."""
+        if not (isinstance(frames, np.ndarray) and frames.ndim == 4 and frames.shape[3] == 3 and 0 not in frames.shape[1:]):
+            given = f"shape {getattr(frames, 'shape', type(frames).__name__)}"
+            raise EMO2Error("frames", "pictures (N, H, W, 3)", given, "Connect an image or a video.")
+        if frames.dtype != np.uint8:
+            raise EMO2Error("frames", "pixels of type uint8", frames.dtype, "Give colours from 0 to 255.")
+        return [self._seen(Picture(frame)) for frame in frames]
+
+    def _seen(self, picture: Picture) -> list[Seen]:
+        bodies = self._bodies(picture)
+        self._people = [self._person(picture, body, before) for body, before in bodies]
+        self._people.sort(key=lambda person: -person.score)
+        return [seen(person, picture) for person in self._people]
+
+    def _bodies(self, picture: Picture) -> list[tuple[Body, Person | None]]:
+        """The bodies of this frame, each with who it was in the one before."""
+        bodies: list[tuple[Body, Person | None]] = []
+        for person in self._people:
+            self._add(bodies, find_body(self._networks, picture, person.body.region), person)
+        self._rest -= 1
+        if self._rest <= 0 or len(bodies) < len(self._people):
+            self._rest = SEARCH if bodies else 0
+            for region, _ in find_people(self._networks, picture, MOST):
+                known = any(same_person(region, body.region) for body, _ in bodies)
+                if not known and len(bodies) < MOST:
+                    self._add(bodies, find_body(self._networks, picture, region), None)
+            self._rest = SEARCH if bodies else 0
+        return bodies
+
+    @staticmethod
+    def _add(bodies: list[tuple[Body, Person | None]], body: Body | None, before: Person | None) -> None:
+        if body is not None and not any(one_body(body, other) for other, _ in bodies):
+            bodies.append((body, before))
+
+    def _person(self, picture: Picture, body: Body, before: Person | None) -> Person:
+        last = before and Before(before.body, before.hands, before.away)
+        hands = find_hands(self._networks, picture, body, last)
+        away = before.away if before else (0, 0)
+        away = tuple(0 if hand else count + 1 for hand, count in zip(hands, away))
+        return Person(body, self._face(picture, body, before), hands, (away[0], away[1]))
+
+    def _face(self, picture: Picture, body: Body, before: Person | None) -> Face | None:
+        """The face where it was; else where the body's head is, looked at twice."""
+        rough = region_of_body(body)
+        if before and before.face:
+            face = find_face(self._networks, picture, before.face.region)
+            if face and _near(face, body):
+                return face
+        if not (0 < rough.x < picture.width and 0 < rough.y < picture.height):
+            return None
+        face = find_face(self._networks, picture, rough)
+        again = face and find_face(self._networks, picture, face.region)
+        return again if again and _near(again, body) else None
+
+
+def _near(face: Face, body: Body) -> bool:
+    """Whether a face is the body's own."""
+    head = region_of_body(body)
+    apart = np.linalg.norm(face.points.mean(0) - (head.x, head.y))
+    return bool(apart < 0.5 * head.size)
+
+
+def one_body(a: Body, b: Body) -> bool:
+    """Whether two bodies are the same one: heads and shoulders a third of a shoulder width apart or less."""
+    upper = slice(0, HEAD.stop + 2)
+    apart = np.median(np.linalg.norm(a.points[upper] - b.points[upper], axis=1))
+    return bool(apart < max(a.shoulder_width, b.shoulder_width) / 3)
+
+
+def seen(person: Person, picture: Picture) -> Seen:
+    """A person as detectors give one: what lies outside the picture was not found."""
+    body, body_scores = openpose_body(person.body)
+    body_scores = np.where(body_scores >= KNOWN, body_scores, 0)
+    hands, hand_scores = np.zeros((2, HAND_POINTS, 2)), np.zeros((2, HAND_POINTS))
+    for side, hand in enumerate(person.hands):
+        if hand is not None:
+            hands[side], hand_scores[side] = hand.points, hand.score
+    face, face_scores = np.zeros((FACE_POINTS, 2)), np.zeros(FACE_POINTS)
+    if person.face is not None:
+        face, face_scores[:] = ibug_face(person.face), person.face.score
+    parts = [_normalised(*part, picture) for part in ((body, body_scores), (hands, hand_scores), (face, face_scores))]
+    known = np.concatenate([points[scores > 0] for points, scores in parts])
+    box = np.concatenate([known.min(0), known.max(0)]) if len(known) else np.zeros(4)
+    return Seen(*parts[0], *parts[1], *parts[2], box, person.score)
+
+
+def _normalised(points: np.ndarray, scores: np.ndarray, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
+    points = points / picture.size
+    there = (scores > 0) & ((points >= 0) & (points <= 1)).all(-1)
+    return np.where(there[..., None], points, 0.0), np.where(there, scores.clip(0, 1), 0.0)
+
+
+__all__ = ["BODY_POINTS", "OfflineDetector"]
