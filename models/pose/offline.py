@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EMO2Error
-from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS
+from ..types import FACE_POINTS, HAND_POINTS
 from .detection import Seen
-from .offline_body import Body, find_body, find_people, openpose_body, same_person
+from .offline_body import SHOULDERS, Body, find_body, find_people, openpose_body, same_person
 from .offline_face import HEAD, Face, find_face, ibug_face, region_of_body
 from .offline_hand_search import Before, Hands, find_hands
 from .offline_networks import Networks
@@ -23,6 +23,8 @@ MOST = 5
 """People in one picture."""
 SEARCH = 25
 """New people are sought in every so many frames, and as soon as somebody is lost."""
+FACELESS = 0.7
+"""Somebody whose face is not seen must be at least this sure to the pose detector."""
 KNOWN = 0.1
 """A body's point less sure than this was not found."""
 
@@ -70,37 +72,40 @@ class OfflineDetector:
         return [self._seen(Picture(frame)) for frame in frames]
 
     def _seen(self, picture: Picture) -> list[Seen]:
-        bodies = self._bodies(picture)
-        self._people = [self._person(picture, body, before) for body, before in bodies]
-        self._people.sort(key=lambda person: -person.score)
+        people: list[Person] = []
+        for person in self._people:
+            body = find_body(self._networks, picture, person.body.region)
+            if body is not None and not any(one_body(body, other.body) for other in people):
+                people.append(self._person(picture, body, self._face(picture, body, person), person))
+        self._rest -= 1
+        if self._rest <= 0 or len(people) < len(self._people):
+            people.extend(self._new(picture, people))
+            self._rest = SEARCH if people else 0
+        self._people = sorted(people, key=lambda person: -person.score)
         return [seen(person, picture) for person in self._people]
 
-    def _bodies(self, picture: Picture) -> list[tuple[Body, Person | None]]:
-        """The bodies of this frame, each with who it was in the one before."""
-        bodies: list[tuple[Body, Person | None]] = []
-        for person in self._people:
-            self._add(bodies, find_body(self._networks, picture, person.body.region), person)
-        self._rest -= 1
-        if self._rest <= 0 or len(bodies) < len(self._people):
-            self._rest = SEARCH if bodies else 0
-            for region, _ in find_people(self._networks, picture, MOST):
-                known = any(same_person(region, body.region) for body, _ in bodies)
-                if not known and len(bodies) < MOST:
-                    self._add(bodies, find_body(self._networks, picture, region), None)
-            self._rest = SEARCH if bodies else 0
-        return bodies
+    def _new(self, picture: Picture, known: list[Person]) -> list[Person]:
+        """People who are not among those that are known."""
+        found: list[Person] = []
+        for region, sure in find_people(self._networks, picture, 2 * MOST):
+            others = [person.body for person in known + found]
+            if len(others) >= MOST or any(same_person(region, other.region) for other in others):
+                continue
+            body = find_body(self._networks, picture, region)
+            if body is None or any(one_body(body, other) for other in others):
+                continue
+            face = self._face(picture, body, None)
+            # Arms and patterns pass for bodies at times. They have no face, and lie on somebody or are not sure.
+            if face is None and (sure < FACELESS or any(on_body(body, other) for other in others)):
+                continue
+            found.append(self._person(picture, body, face, None))
+        return found
 
-    @staticmethod
-    def _add(bodies: list[tuple[Body, Person | None]], body: Body | None, before: Person | None) -> None:
-        if body is not None and not any(one_body(body, other) for other, _ in bodies):
-            bodies.append((body, before))
-
-    def _person(self, picture: Picture, body: Body, before: Person | None) -> Person:
+    def _person(self, picture: Picture, body: Body, face: Face | None, before: Person | None) -> Person:
         last = before and Before(before.body, before.hands, before.away)
         hands = find_hands(self._networks, picture, body, last)
-        away = before.away if before else (0, 0)
-        away = tuple(0 if hand else count + 1 for hand, count in zip(hands, away))
-        return Person(body, self._face(picture, body, before), hands, (away[0], away[1]))
+        away = [0 if hand else count + 1 for hand, count in zip(hands, before.away if before else (0, 0))]
+        return Person(body, face, hands, (away[0], away[1]))
 
     def _face(self, picture: Picture, body: Body, before: Person | None) -> Face | None:
         """The face where it was; else where the body's head is, looked at twice."""
@@ -130,6 +135,13 @@ def one_body(a: Body, b: Body) -> bool:
     return bool(apart < max(a.shoulder_width, b.shoulder_width) / 3)
 
 
+def on_body(body: Body, other: Body) -> bool:
+    """Whether the middle of a body's shoulders lies within the box of another's head, trunk and arms."""
+    middle = body.points[list(SHOULDERS)].mean(0)
+    known = other.points[: HEAD.stop + 14]
+    return bool((middle > known.min(0)).all() and (middle < known.max(0)).all())
+
+
 def seen(person: Person, picture: Picture) -> Seen:
     """A person as detectors give one: what lies outside the picture was not found."""
     body, body_scores = openpose_body(person.body)
@@ -153,4 +165,4 @@ def _normalised(points: np.ndarray, scores: np.ndarray, picture: Picture) -> tup
     return np.where(there[..., None], points, 0.0), np.where(there, scores.clip(0, 1), 0.0)
 
 
-__all__ = ["BODY_POINTS", "OfflineDetector"]
+__all__ = ["OfflineDetector"]

@@ -98,7 +98,7 @@ def same_person(a: Region, b: Region) -> bool:
 
 def find_body(networks: Networks, picture: Picture, region: Region) -> Body | None:
     """The 33 points of the person in a region; None where there is none."""
-    values, present, _, heat, _ = networks.run(LANDMARKS, picture.crop(region, SIDE))
+    values, present, heat = networks.run(LANDMARKS, picture.crop(region, SIDE))
     if not float(present[0]) >= PRESENT:
         return None
     rows = values.reshape(WITH_HELPERS, 5).astype(np.float64)

@@ -1,8 +1,12 @@
-"""The networks of the offline detector: TensorFlow Lite files that come with the pack, opened when first used."""
+"""The networks of the offline detector: TensorFlow Lite files that come with the pack, opened when first used.
+
+Where they come from stands in weights/detectors/NOTICE."""
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,8 @@ class Networks:
         network = self._open.get(name)
         if network is None:
             network = self._open[name] = self._opened(name)
-        network.set_tensor(network.get_input_details()[0]["index"], (pixels * ((1 - low) / 255) + low)[None].astype(np.float32))
+        values = pixels.astype(np.float32) * np.float32((1 - low) / 255) + np.float32(low)
+        network.set_tensor(network.get_input_details()[0]["index"], values[None])
         network.invoke()
         return [network.get_tensor(output["index"])[0] for output in network.get_output_details()]
 
@@ -41,14 +46,13 @@ class Networks:
                 "detector", f"the Python package {PACKAGE}, which runs the offline detector", "none installed",
                 f"Install it (pip install {PACKAGE}) and start again, or use another detector.",
             ) from error  # fmt: skip
-        path = self.folder / f"{name}.tflite"
+        path = self.folder / f"{name}.tflite.gz"
+        remedy = "Get the pack's weights/detectors folder again."
         if not path.is_file():
-            remedy = "Get the pack's weights/detectors folder again."
             raise EMO2Error("detector", f"the pack's file {path.name}", f"no file at {path}", remedy)
         try:
-            network = Interpreter(model_path=str(path), num_threads=self.threads)
+            network = Interpreter(model_content=gzip.decompress(path.read_bytes()), num_threads=self.threads)
             network.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            remedy = "Get the pack's weights/detectors folder again."
-            raise EMO2Error("detector", f"a whole file {path.name}", str(error), remedy) from error
+        except (OSError, EOFError, zlib.error, RuntimeError, ValueError) as error:
+            raise EMO2Error("detector", f"a whole file {path.name}", f"a damaged one ({error})", remedy) from error
         return network
