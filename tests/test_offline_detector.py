@@ -59,7 +59,7 @@ def test_a_portrait_has_a_body_two_hands_and_a_face(people, portrait, name):
     assert person.face_scores.min() > 0.9
     for side, wrist in enumerate(WRISTS):
         gap = pixels(person.hands[side, 0], picture) - pixels(person.body[wrist], picture)
-        assert np.linalg.norm(gap) < 0.15 * width
+        assert np.linalg.norm(gap) < 0.2 * width
     # They face the camera: the left hand is on the right, as the left shoulder and the left eye are.
     assert person.hands[0, 0, 0] > person.hands[1, 0, 0] and person.body[5, 0] > person.body[2, 0]
     length = np.linalg.norm(np.subtract(*pixels(person.hands[:, [0, 12]], picture).transpose(1, 0, 2)), axis=1)
@@ -81,7 +81,9 @@ def test_the_face_s_points_lie_on_its_parts(people, portrait, name):
         assert np.linalg.norm(face[part].mean(0) - body[point]) < 0.3 * eyes
     for pupil, eye in ((68, face[36:42]), (69, face[42:48])):
         assert (face[pupil] > eye.min(0)).all() and (face[pupil] < eye.max(0)).all()
-    brow, eye, nose, lips, chin = (face[part, 1].mean() for part in (slice(17, 27), slice(36, 48), 33, slice(48, 68), 8))
+    brow, eye, nose, lips, chin = (
+        face[part, 1].mean() for part in (slice(17, 27), slice(36, 48), 33, slice(48, 68), 8)
+    )
     assert brow < eye < nose < lips < chin
     assert face[62, 1] <= face[66, 1] + 1 and face[51, 1] < face[62, 1] < face[57, 1]
     # The jaw's points follow each other in steps of like length, and the line runs from the right ear to the left.
@@ -97,22 +99,25 @@ def test_hands_that_are_not_in_the_picture_are_not_found(people, portrait):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", WITH_HANDS)
-def test_a_mirrored_picture_gives_mirrored_points(people, portrait, name):
-    picture = portrait(name)
-    (one,), (other,) = people(picture), people(picture[:, ::-1])
-    width = shoulder_width(one, picture)
+def test_a_mirrored_picture_gives_mirrored_points(people, portrait):
+    """Left is right, and no way leans to one side: what a crop's pixel too many would do shows twice here."""
     flip = lambda points: np.stack([1 - points[..., 0], points[..., 1]], axis=-1)
-    pairs = [
-        (one.body, flip(other.body[list(MIRRORED)]), np.minimum(one.body_scores, other.body_scores[list(MIRRORED)]) > 0.8),
-        (one.hands, flip(other.hands[::-1]), np.ones((2, 21), bool)),
-        (one.face, flip(other.face[FACE_MIRRORED]), np.ones(70, bool)),
-    ]
-    for (a, b, known), most in zip(pairs, (0.02, 0.02, 0.01)):
-        off = pixels((a - b)[known], picture)
-        assert np.median(np.linalg.norm(off, axis=-1)) < most * width
-        # No way leans to one side: a leaning of a crop's pixel would show twice here.
-        assert abs(np.median(off[..., 0])) < 0.6 * most * width
+    swapped = list(MIRRORED)
+    gaps = {"body": [], "hands": [], "face": []}
+    for name in WITH_HANDS:
+        picture = portrait(name)
+        (one,), (other,) = people(picture), people(picture[:, ::-1])
+        width = shoulder_width(one, picture)
+        sure = np.minimum(one.body_scores, other.body_scores[swapped]) > 0.8
+        gaps["body"].append((one.body - flip(other.body[swapped]))[sure] / width)
+        gaps["hands"].append((one.hands - flip(other.hands[::-1])).reshape(-1, 2) / width)
+        gaps["face"].append((one.face - flip(other.face[FACE_MIRRORED])) / width)
+        for gap in gaps.values():
+            gap[-1] = pixels(gap[-1], picture)
+    for (part, gap), most, leaning in zip(gaps.items(), (0.03, 0.02, 0.01), (0.01, 0.005, 0.002)):
+        gap = np.concatenate(gap)
+        assert np.median(np.linalg.norm(gap, axis=-1)) < most, part
+        assert abs(np.median(gap[:, 0])) < leaning, part
 
 
 @pytest.mark.shared
@@ -147,7 +152,7 @@ def test_small_and_large_pictures_give_the_same_points(people, portrait, height)
     way = cv2.INTER_AREA if height < 1024 else cv2.INTER_LINEAR
     (one,), (other,) = people(picture), people(cv2.resize(picture, (height, height), interpolation=way))
     off = np.linalg.norm(one.body - other.body, axis=1)[:8]
-    most = 0.002 if height > 1024 else 0.02
+    most = 0.005 if height > 1024 else 0.02
     assert np.median(off) < most and both_hands(other)
     assert np.median(np.linalg.norm(one.hands - other.hands, axis=-1)) < most
 
@@ -218,7 +223,7 @@ def frames_of(video, wanted):
 
 @pytest.mark.shared
 def test_both_hands_are_found_in_a_speaker_s_video(people, shared):
-    """MediaPipe's holistic solution found both in 41 of these 50 frames; in six or seven they are out of the picture."""
+    """MediaPipe's holistic solution found both in 41 of 50 such frames; in six or seven they hang out of the picture."""
     video = shared / "data/video/speaker_gesturing.mp4"
     wanted = set(np.linspace(0, 499, 50).round().astype(int).tolist())
     found = 0

@@ -64,7 +64,9 @@ class OfflineDetector:
 
     def detect(self, frames: np.ndarray) -> list[list[Seen]]:
         """People in each of `frames` (N, H, W, 3) uint8 RGB, consecutive ones of one video, the surest first."""
-        if not (isinstance(frames, np.ndarray) and frames.ndim == 4 and frames.shape[3] == 3 and 0 not in frames.shape[1:]):
+        if not (
+            isinstance(frames, np.ndarray) and frames.ndim == 4 and frames.shape[3] == 3 and 0 not in frames.shape[1:]
+        ):
             given = f"shape {getattr(frames, 'shape', type(frames).__name__)}"
             raise EMO2Error("frames", "pictures (N, H, W, 3)", given, "Connect an image or a video.")
         if frames.dtype != np.uint8:
@@ -98,11 +100,13 @@ class OfflineDetector:
             # Arms and patterns pass for bodies at times. They have no face, and lie on somebody or are not sure.
             if face is None and (sure < FACELESS or any(on_body(body, other) for other in others)):
                 continue
+            # A second look at the place that the first gave is a little more exact.
+            body = find_body(self._networks, picture, body.region) or body
             found.append(self._person(picture, body, face, None))
         return found
 
     def _person(self, picture: Picture, body: Body, face: Face | None, before: Person | None) -> Person:
-        last = before and Before(before.body, before.hands, before.away)
+        last = Before(before.body, before.hands, before.away) if before else None
         hands = find_hands(self._networks, picture, body, last)
         away = [0 if hand else count + 1 for hand, count in zip(hands, before.away if before else (0, 0))]
         return Person(body, face, hands, (away[0], away[1]))
@@ -153,7 +157,8 @@ def seen(person: Person, picture: Picture) -> Seen:
     face, face_scores = np.zeros((FACE_POINTS, 2)), np.zeros(FACE_POINTS)
     if person.face is not None:
         face, face_scores[:] = ibug_face(person.face), person.face.score
-    parts = [_normalised(*part, picture) for part in ((body, body_scores), (hands, hand_scores), (face, face_scores))]
+    given = ((body, body_scores), (hands, hand_scores), (face, face_scores))
+    parts = [_normalised(points, scores, picture) for points, scores in given]
     known = np.concatenate([points[scores > 0] for points, scores in parts])
     box = np.concatenate([known.min(0), known.max(0)]) if len(known) else np.zeros(4)
     return Seen(*parts[0], *parts[1], *parts[2], box, person.score)

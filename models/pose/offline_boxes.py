@@ -44,9 +44,7 @@ def anchors(side: int, strides: tuple[int, ...]) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def decode(
-    values: np.ndarray, logits: np.ndarray, side: int, strides: tuple[int, ...], sure: float = SURE
-) -> Boxes:
+def decode(values: np.ndarray, logits: np.ndarray, side: int, strides: tuple[int, ...], sure: float = SURE) -> Boxes:
     """Boxes at least `sure`, before any are joined, from a network's output.
 
     values (A, 4 + 2 K): centre, width and height of the box and its points, pixels relative to the anchor (x before

@@ -56,7 +56,7 @@ def region_of_body(body: Body, scale: float = 2.0, down: float = 0.0) -> Region:
 def find_face(networks: Networks, picture: Picture, region: Region) -> Face | None:
     """The 468 points of the face in a region; None where there is none."""
     values, present = networks.run(LANDMARKS, picture.crop(region, SIDE))
-    score = float(sigmoid(np.float64(present.ravel()[0])))
+    score = float(sigmoid(present.ravel().astype(np.float64))[0])
     if not score >= PRESENT:
         return None
     return Face(region.to_picture(values.reshape(POINTS, 3)[:, :2].astype(np.float64) / SIDE), score)
