@@ -223,7 +223,7 @@ def frames_of(video, wanted):
 
 @pytest.mark.shared
 def test_both_hands_are_found_in_a_speaker_s_video(people, shared):
-    """MediaPipe's holistic solution found both in 41 of 50 such frames; in six or seven they hang out of the picture."""
+    """MediaPipe's holistic solution found both in 41 of 50 such frames; in six they hang below the edge."""
     video = shared / "data/video/speaker_gesturing.mp4"
     wanted = set(np.linspace(0, 499, 50).round().astype(int).tolist())
     found = 0

@@ -83,7 +83,7 @@ class OfflineDetector:
         if self._rest <= 0 or len(people) < len(self._people):
             people.extend(self._new(picture, people))
             self._rest = SEARCH if people else 0
-        self._people = sorted(people, key=lambda person: -person.score)
+        self._people = sorted((p for p in people if inside(p, picture)), key=lambda person: -person.score)
         return [seen(person, picture) for person in self._people]
 
     def _new(self, picture: Picture, known: list[Person]) -> list[Person]:
@@ -144,6 +144,13 @@ def on_body(body: Body, other: Body) -> bool:
     middle = body.points[list(SHOULDERS)].mean(0)
     known = other.points[: HEAD.stop + 14]
     return bool((middle > known.min(0)).all() and (middle < known.max(0)).all())
+
+
+def inside(person: Person, picture: Picture) -> bool:
+    """Whether any point of the head or the trunk is seen in the picture; who has none has left."""
+    points = person.body.points[: HEAD.stop + 14] / picture.size
+    known = person.body.scores[: HEAD.stop + 14] >= KNOWN
+    return bool((known & (points >= 0).all(1) & (points <= 1).all(1)).any())
 
 
 def seen(person: Person, picture: Picture) -> Seen:
