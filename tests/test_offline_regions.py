@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from emo2.models.pose.offline_pupils import pupil
 from emo2.models.pose.offline_regions import Picture, Region, around, upright
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +89,34 @@ def test_shrinking_is_free_of_aliasing():
 def test_the_smallest_picture_can_be_looked_at():
     picture = Picture(np.full((1, 1, 3), 9, np.uint8))
     assert (picture.crop(picture.whole(), 24) == 9).all()
+
+
+def eye(gaze, angle=0.0, light=1.0, opening=0.3):
+    """A drawn eye 120 pixels wide in a picture: skin, white, a dark iris at `gaze` eye widths from the middle."""
+    picture = np.full((300, 300, 3), 170 * light)
+    y, x = np.mgrid[:300, :300] + 0.5
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    at = lambda points: np.asarray(points) @ turn * 120 + 150
+    lids = at(
+        [[-0.5, 0], [-0.17, -opening / 2], [0.17, -opening / 2], [0.5, 0], [0.17, opening / 2], [-0.17, opening / 2]]
+    )
+    places = (np.stack([x, y], axis=-1) - 150) @ turn.T / 120
+    between = (np.abs(places[..., 1]) < opening / 2 * np.minimum(1, (0.5 - np.abs(places[..., 0])) / 0.33)) & (
+        np.abs(places[..., 0]) < 0.5
+    )
+    picture[between] = 235 * light
+    picture[between & (np.linalg.norm(places - gaze, axis=-1) < 0.19)] = 45 * light
+    return picture.astype(np.uint8), lids, at(gaze)
+
+
+@given(st.floats(-0.16, 0.16), st.floats(-0.03, 0.03), st.floats(-3, 3), st.floats(0.3, 1))
+def test_a_pupil_is_found_where_the_eye_is_dark(x, y, angle, light):
+    picture, lids, true = eye((x, y), angle, light)
+    assert np.linalg.norm(pupil(Picture(picture), lids) - true) < 0.06 * 120
+    assert np.linalg.norm(lids.mean(0) - 150) < 1e-6, "the middle would know nothing of the gaze"
+
+
+def test_a_closed_or_flat_eye_has_its_pupil_in_the_middle():
+    picture, lids, _ = eye((0.15, 0), opening=0.02)
+    assert np.allclose(pupil(Picture(picture), lids), lids.mean(0))
+    assert np.allclose(pupil(Picture(np.full_like(picture, 90)), lids), lids.mean(0))

@@ -163,7 +163,7 @@ def seen(person: Person, picture: Picture) -> Seen:
             hands[side], hand_scores[side] = hand.points, hand.score
     face, face_scores = np.zeros((FACE_POINTS, 2)), np.zeros(FACE_POINTS)
     if person.face is not None:
-        face, face_scores[:] = ibug_face(person.face), person.face.score
+        face, face_scores[:] = ibug_face(person.face, picture), person.face.score
     given = ((body, body_scores), (hands, hand_scores), (face, face_scores))
     parts = [_normalised(points, scores, picture) for points, scores in given]
     known = np.concatenate([points[scores > 0] for points, scores in parts])

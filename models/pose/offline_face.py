@@ -9,6 +9,7 @@ import numpy as np
 from ..types import FACE_POINTS
 from .offline_body import Body, sigmoid
 from .offline_networks import Networks
+from .offline_pupils import pupil
 from .offline_regions import Picture, Region, around
 
 LANDMARKS, SIDE, POINTS = "face_landmark", 192, 468
@@ -62,10 +63,10 @@ def find_face(networks: Networks, picture: Picture, region: Region) -> Face | No
     return Face(region.to_picture(values.reshape(POINTS, 3)[:, :2].astype(np.float64) / SIDE), score)
 
 
-def ibug_face(face: Face) -> np.ndarray:
-    """iBUG's 68 points and the pupils (70, 2) pixels, right eye's first; a pupil is the middle of its lids."""
+def ibug_face(face: Face, picture: Picture) -> np.ndarray:
+    """iBUG's 68 points and the pupils, the right eye's first: (70, 2) pixels."""
     points = face.points[np.array(IBUG)].mean(1)
-    pupils = [points[eye].mean(0) for eye in (slice(36, 42), slice(42, 48))]
+    pupils = [pupil(picture, points[eye]) for eye in (slice(36, 42), slice(42, 48))]
     found = np.concatenate([points, pupils])
     assert found.shape == (FACE_POINTS, 2)
     return found
