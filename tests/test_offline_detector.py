@@ -5,8 +5,12 @@ import cv2
 import numpy as np
 import pytest
 from emo2.models.errors import EMO2Error
+from emo2.models.pose import offline_body
 from emo2.models.pose.body import MIRRORED
 from emo2.models.pose.offline import MOST, OfflineDetector
+from emo2.models.pose.offline_body import find_body, find_people
+from emo2.models.pose.offline_networks import Networks
+from emo2.models.pose.offline_regions import Picture
 from PIL import Image
 
 SHOULDERS, WRISTS = [5, 2], (7, 4)
@@ -57,9 +61,11 @@ def test_a_portrait_has_a_body_two_hands_and_a_face(people, portrait, name):
     width = shoulder_width(person, picture)
     assert person.score > 0.9 and (person.body_scores[:8] > 0.5).all() and both_hands(person)
     assert person.face_scores.min() > 0.9
+    elbows = pixels(person.body[[6, 3]], picture)
     for side, wrist in enumerate(WRISTS):
-        gap = pixels(person.hands[side, 0], picture) - pixels(person.body[wrist], picture)
-        assert np.linalg.norm(gap) < 0.2 * width
+        assert np.array_equal(person.hands[side, 0], person.body[wrist])
+        own, other = np.linalg.norm(pixels(person.body[wrist], picture) - elbows[[side, 1 - side]], axis=1)
+        assert 0.1 * width < own < 0.9 * width and own < other
     # They face the camera: the left hand is on the right, as the left shoulder and the left eye are.
     assert person.hands[0, 0, 0] > person.hands[1, 0, 0] and person.body[5, 0] > person.body[2, 0]
     length = np.linalg.norm(np.subtract(*pixels(person.hands[:, [0, 12]], picture).transpose(1, 0, 2)), axis=1)
@@ -67,6 +73,19 @@ def test_a_portrait_has_a_body_two_hands_and_a_face(people, portrait, name):
     left, top, right, bottom = person.box
     known = person.body[person.body_scores > 0]
     assert (known >= (left, top)).all() and (known <= (right, bottom)).all() and 0 <= left < right <= 1
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", WITH_HANDS)
+def test_hands_lie_at_the_wrists_that_the_body_s_network_gives(people, portrait, name):
+    """Two networks that know nothing of each other, before the body takes over the hands' wrists."""
+    picture = portrait(name)
+    (person,) = people(picture)
+    networks, looked_at = Networks(1), Picture(picture)
+    body = find_body(networks, looked_at, find_people(networks, looked_at, MOST)[0][0])
+    for side, wrist in enumerate(offline_body.WRISTS):
+        gaps = np.linalg.norm(pixels(person.hands[:, 0], picture) - body.points[wrist], axis=1)
+        assert gaps[side] < 0.2 * body.shoulder_width and gaps[side] < gaps[1 - side]
 
 
 @pytest.mark.shared

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import EMO2Error
 from ..types import FACE_POINTS, HAND_POINTS
+from .body import WRISTS
 from .detection import Seen
 from .offline_body import SHOULDERS, Body, find_body, find_people, openpose_body, same_person
 from .offline_face import HEAD, Face, find_face, ibug_face, region_of_body
@@ -154,19 +155,25 @@ def inside(person: Person, picture: Picture) -> bool:
 
 
 def seen(person: Person, picture: Picture) -> Seen:
-    """A person as detectors give one: what lies outside the picture was not found."""
+    """A person as detectors give one: what lies outside the picture was not found.
+
+    The body's wrist is that of its hand where one is found: the hand's network sees it larger.
+    """
     body, body_scores = openpose_body(person.body)
     body_scores = np.where(body_scores >= KNOWN, body_scores, 0)
     hands, hand_scores = np.zeros((2, HAND_POINTS, 2)), np.zeros((2, HAND_POINTS))
     for side, hand in enumerate(person.hands):
         if hand is not None:
             hands[side], hand_scores[side] = hand.points, hand.score
+            body[WRISTS[side]] = hand.points[0]
+            body_scores[WRISTS[side]] = max(body_scores[WRISTS[side]], hand.score)
     face, face_scores = np.zeros((FACE_POINTS, 2)), np.zeros(FACE_POINTS)
     if person.face is not None:
         face, face_scores[:] = ibug_face(person.face, picture), person.face.score
     given = ((body, body_scores), (hands, hand_scores), (face, face_scores))
     parts = [_normalised(points, scores, picture) for points, scores in given]
-    known = np.concatenate([points[scores > 0] for points, scores in parts])
+    mesh = np.zeros((0, 2)) if person.face is None else (person.face.points / picture.size).clip(0, 1)
+    known = np.concatenate([mesh, *(points[scores > 0] for points, scores in parts)])
     box = np.concatenate([known.min(0), known.max(0)]) if len(known) else np.zeros(4)
     return Seen(*parts[0], *parts[1], *parts[2], box, person.score)
 
