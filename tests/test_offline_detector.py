@@ -231,6 +231,17 @@ def test_people_are_followed_as_they_move_leave_and_come(detector, portrait):
     assert np.abs(found[7][0].hands - found[5][0].hands).max() < 0.03
 
 
+@pytest.mark.shared
+def test_who_comes_back_is_found_soon(detector, portrait):
+    man, woman = (cv2.resize(portrait(name), (400, 400)) for name in ("man_0101", "woman_0140"))
+    both, one = (np.concatenate([man, other], axis=1) for other in (woman, np.full_like(woman, 128)))
+    detector.reset()
+    counts = [len(people) for people in detector.detect(np.stack([both, one, one, both, both, both, both, both]))]
+    assert (
+        counts[:3] == [2, 1, 1] and counts[-1] == 2 and counts == sorted(counts[:2], reverse=True) + sorted(counts[2:])
+    )
+
+
 def frames_of(video, wanted):
     with av.open(str(video)) as container:
         for index, frame in enumerate(container.decode(video=0)):

@@ -24,6 +24,10 @@ MOST = 5
 """People in one picture."""
 SEARCH = 25
 """New people are sought in every so many frames, and as soon as somebody is lost."""
+SOON, TRIES = 5, 10
+"""Somebody who is lost is sought every so many frames, so many times."""
+LEAST = 0.2
+"""Somebody whose head and shoulders are seen less well than this is not there."""
 FACELESS = 0.7
 """Somebody whose face is not seen must be at least this sure to the pose detector."""
 KNOWN = 0.1
@@ -56,12 +60,12 @@ class OfflineDetector:
     def __init__(self, threads: int = 0):
         self._networks = Networks(threads)
         self._people: list[Person] = []
-        self._rest = 0
+        self._rest = self._tries = 0
 
     def reset(self) -> None:
         """Forget earlier frames."""
         self._people = []
-        self._rest = 0
+        self._rest = self._tries = 0
 
     def detect(self, frames: np.ndarray) -> list[list[Seen]]:
         """People in each of `frames` (N, H, W, 3) uint8 RGB, consecutive ones of one video, the surest first."""
@@ -80,11 +84,17 @@ class OfflineDetector:
             body = find_body(self._networks, picture, person.body.region)
             if body is not None and not any(one_body(body, other.body) for other in people):
                 people.append(self._person(picture, body, self._face(picture, body, person), person))
+        people = [person for person in people if person.score >= LEAST and inside(person, picture)]
+        lost = len(people) < len(self._people)
+        if lost:
+            self._tries = TRIES
         self._rest -= 1
-        if self._rest <= 0 or len(people) < len(self._people):
-            people.extend(self._new(picture, people))
-            self._rest = SEARCH if people else 0
-        self._people = sorted((p for p in people if inside(p, picture)), key=lambda person: -person.score)
+        if lost or self._rest <= 0:
+            new = self._new(picture, people)
+            people.extend(new)
+            self._tries = 0 if new else max(self._tries - 1, 0)
+            self._rest = 0 if not people else SOON if self._tries else SEARCH
+        self._people = sorted(people, key=lambda person: -person.score)
         return [seen(person, picture) for person in self._people]
 
     def _new(self, picture: Picture, known: list[Person]) -> list[Person]:
@@ -103,7 +113,9 @@ class OfflineDetector:
                 continue
             # A second look at the place that the first gave is a little more exact.
             body = find_body(self._networks, picture, body.region) or body
-            found.append(self._person(picture, body, face, None))
+            person = self._person(picture, body, face, None)
+            if person.score >= LEAST:
+                found.append(person)
         return found
 
     def _person(self, picture: Picture, body: Body, face: Face | None, before: Person | None) -> Person:
