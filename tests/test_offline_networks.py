@@ -1,6 +1,7 @@
 """The files of the offline detector: what is shipped, from where, and what is said when something is missing."""
 
 import gzip
+import importlib.util
 import re
 import shutil
 import sys
@@ -60,6 +61,21 @@ def test_networks_give_the_outputs_that_are_read(name):
     assert all(np.array_equal(a, b) for a, b in zip(outputs, again))
     bright = networks.run(name, np.full((side, side, 3), 255, np.uint8), low)
     assert any(not np.array_equal(a, b) for a, b in zip(outputs, bright))
+
+
+def test_leaving_outputs_away_changes_no_number_of_the_others(tmp_path):
+    """What `prepare.py` did to the body's network, done to another one."""
+    spec = importlib.util.spec_from_file_location("prepare", FOLDER / "prepare.py")
+    prepare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(prepare)
+    name = offline_face.LANDMARKS
+    whole = gzip.decompress((FOLDER / f"{name}.tflite.gz").read_bytes())
+    less = prepare.without_other_outputs(whole, {"conv2d_31"})
+    assert len(less) < len(whole)
+    (tmp_path / f"{name}.tflite.gz").write_bytes(gzip.compress(less))
+    picture = np.random.default_rng(0).integers(0, 256, (192, 192, 3), dtype=np.uint8)
+    (score,) = Networks(1, tmp_path).run(name, picture)
+    assert np.array_equal(score, Networks(1).run(name, picture)[1])
 
 
 def test_nothing_is_opened_before_it_is_needed(tmp_path, monkeypatch):
