@@ -30,7 +30,7 @@ def hand(wrist, score=0.9, right=0.5):
 
 @pytest.fixture
 def world(monkeypatch):
-    """Hands that stand in the picture; whoever looks within 80 pixels of one's middle sees it."""
+    """Hands that stand in the picture; whoever looks within 80 pixels of one's middle sees the nearest."""
 
     class World:
         hands = []
@@ -38,8 +38,9 @@ def world(monkeypatch):
 
     def find_hand(networks, picture, region):
         World.looks.append(region)
-        near = [h for h in World.hands if np.hypot(*(h.points.mean(0) - (region.x, region.y))) < 80]
-        return max(near, key=lambda h: h.score) if near else hand((region.x, region.y), score=0.0)
+        gap = lambda h: np.hypot(*(h.points.mean(0) - (region.x, region.y)))
+        near = [h for h in World.hands if gap(h) < 80]
+        return min(near, key=gap) if near else hand((region.x, region.y), score=0.0)
 
     def find_palms(networks, picture, view):
         World.palms.append(view)
@@ -121,3 +122,18 @@ def test_nothing_is_sought_far_outside_the_picture(world):
 def test_hands_that_are_not_sure_or_far_from_their_wrist_are_not_believed(world):
     world.hands = [hand(LEFT, score=0.3), hand((RIGHT[0] - 75, RIGHT[1] + 10))]
     assert find(body()) == (None, None)
+
+
+def test_a_hand_that_leaves_the_picture_is_no_longer_there(world):
+    for below, seen in ((700.0, True), (730.0, True), (795.0, False)):
+        world.hands = [hand((LEFT[0], below)), hand(RIGHT)]
+        assert (find(body(left=(LEFT[0], below)))[0] is not None) == seen
+
+
+def test_two_followed_hands_that_fall_together_part_again(world):
+    """The right hand is followed onto the left one, which lies over its path; its arm shows where it is."""
+    nearby = (LEFT[0] - 75, LEFT[1])
+    world.hands = [hand(LEFT), hand(nearby)]
+    before = search.Before(body(right=nearby), (hand(LEFT), hand((LEFT[0] - 20, LEFT[1]))), (0, 0))
+    left, right = find(body(right=nearby), before)
+    assert left is world.hands[0] and right is world.hands[1]

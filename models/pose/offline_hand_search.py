@@ -21,6 +21,8 @@ HINT = 0.05
 """A hand less sure than this is not looked at a second time."""
 SAME = 0.12
 """Two hands whose points are nearer than this on average, in sizes of their regions, are one hand found twice."""
+FEWEST = 5
+"""Points of a hand that must lie in the picture."""
 PATIENCE = 5
 """A hand that stays away is sought all over in every so many frames only."""
 
@@ -46,7 +48,9 @@ def find_hands(networks: Networks, picture: Picture, body: Body, before: Before 
             hand = _better(hand, _on_arm(networks, picture, body, side), body, side)
         found.append(hand)
     if _one_hand(found[0], found[1]):
-        found[_worse_side(found, body)] = None
+        side = _worse_side(found, body)
+        again = _on_arm(networks, picture, body, side) if before and before.hands[side] else None
+        found[side] = None if _one_hand(again, found[1 - side]) else again
     for side in (0, 1):
         away = before.away[side] if before else 0
         if found[side] is None and away % PATIENCE == 0:
@@ -59,13 +63,11 @@ def _offset(hand: Hand, body: Body, side: int) -> float:
     return float(np.linalg.norm(hand.points[0] - body.points[WRISTS[side]])) / body.shoulder_width
 
 
-def _believed(hand: Hand, body: Body, side: int) -> bool:
+def _believed(hand: Hand, picture: Picture, body: Body, side: int) -> bool:
+    """Whether it is a hand, near enough to this arm's wrist, and a good part of it is in the picture."""
     limit = NEAR if body.scores[WRISTS[side]] >= 0.5 else FAR
-    return hand.score >= PRESENT and _offset(hand, body, side) < limit and _partly_inside(hand)
-
-
-def _partly_inside(hand: Hand) -> bool:
-    return bool(np.isfinite(hand.points).all())
+    there = ((hand.points >= 0) & (hand.points <= picture.size)).all(1).sum()
+    return bool(hand.score >= PRESENT and _offset(hand, body, side) < limit and there >= FEWEST)
 
 
 def _better(one: Hand | None, other: Hand | None, body: Body, side: int) -> Hand | None:
@@ -85,7 +87,7 @@ def _followed(networks: Networks, picture: Picture, body: Body, side: int, befor
     if min(body.scores[wrist], before.body.scores[wrist]) >= 0.5:
         region = region.moved(body.points[wrist] - before.body.points[wrist])
     hand = find_hand(networks, picture, region)
-    return hand if _believed(hand, body, side) else None
+    return hand if _believed(hand, picture, body, side) else None
 
 
 def _on_arm(networks: Networks, picture: Picture, body: Body, side: int) -> Hand | None:
@@ -101,11 +103,11 @@ def _looked_at_twice(networks: Networks, picture: Picture, region: Region, body:
     """The better of a first look and a second one at the place that the first gave."""
     best: Hand | None = None
     hand = find_hand(networks, picture, region)
-    if _believed(hand, body, side):
+    if _believed(hand, picture, body, side):
         best = hand
     if hand.score >= HINT:
         again = find_hand(networks, picture, hand.region)
-        if _believed(again, body, side):
+        if _believed(again, picture, body, side):
             best = _better(best, again, body, side)
     return best
 
