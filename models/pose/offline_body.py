@@ -47,12 +47,14 @@ class Body(NamedTuple):
 def find_people(networks: Networks, picture: Picture, most: int) -> list[tuple[Region, float]]:
     """Regions in which a body is to be sought and how sure each is, the surest first.
 
-    A picture much longer than wide, or wider than high, is looked at whole and in overlapping squares: people who
-    stand side by side are too small in the whole. A square that cuts a person in two gives a box beside the one of
-    the square that does not; their regions are joined.
+    A picture much wider than high is looked at whole and in overlapping squares: people who stand side by side are too
+    small in the whole. So is a tall one in whose whole nobody is found. A square that cuts a person in two gives a box
+    beside the one of the square that does not; their regions are joined.
     """
     found: list[tuple[Region, float]] = []
     for view in _views(picture):
+        if found and picture.height > picture.width:
+            break  # a tall picture seldom holds more than the whole shows
         pixels = picture.crop(view, DETECTOR_SIDE, stretch=False)
         values, logits = networks.run(DETECTOR, pixels, low=-1.0)
         boxes = joined(decode(values, logits[:, 0], DETECTOR_SIDE, DETECTOR_STRIDES))
