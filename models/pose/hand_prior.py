@@ -88,10 +88,6 @@ class Changes:
     frame rate. turn: wrist, radians; move: wrist, metres; bend: hinges, radians.
     """
 
-    turn: float = 3.0
-    move: float = 0.8
-    bend: float = 3.0
-
-    def deviations(self) -> Tensor:
-        """(36,): wrist rotation, wrist place, hinges."""
-        return torch.tensor([self.turn] * 3 + [self.move] * 3 + [self.bend] * SIZE, dtype=torch.float64)
+    turn: float = 5.0
+    move: float = 1.2
+    bend: float = 5.0

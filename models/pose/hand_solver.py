@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .hand_chain import FINGERS, HINGES, Chains, derivatives, posed
-from .hand_prior import Prior
+from .hand_prior import Changes, Prior
 
 UNKNOWNS = 6 + FINGERS * HINGES
 BAND = 2 * UNKNOWNS
@@ -24,6 +24,8 @@ OUTLIER = 3.0
 """Noise deviations from which on a point counts less (Cauchy's loss)."""
 DEPTH_EDGE = 0.04
 """How softly the range of depths ends, metres."""
+PULL = (0.3, 0.03, 0.3)
+"""How closely a pull is followed in one frame of 25 a second: turn, place (metres), angles."""
 
 
 class State(NamedTuple):
@@ -33,7 +35,8 @@ class State(NamedTuple):
     place: Tensor
     angles: Tensor
 
-    def pick(self, index: Tensor | slice) -> State:
+    def pick(self, index: slice) -> State:
+        """Some of the frames."""
         return State(*(part[index] for part in self))
 
     def moved(self, step: Tensor) -> State:
@@ -46,22 +49,24 @@ class State(NamedTuple):
 @dataclass(frozen=True)
 class Seen:
     """What is to be met. points (N, 2, 21, 2): pixels from the picture's centre; weights (N, 2, 21): scores, 0 unknown;
-    noise (2,): deviation of the points in pixels; focal in pixels; depths: nearest and farthest, metres. pull (N, 2):
-    1 where there is nothing to go by and `towards` is kept to.
+    noise (2,): deviation of each hand's points in pixels; focal in pixels; depths (N, 2, 2): nearest and farthest,
+    metres. pull (N, 2): how strongly `towards` is kept to, 0 not at all, 1 to within `PULL`.
     """
 
     points: Tensor
     weights: Tensor
     noise: Tensor
     focal: float
-    depths: tuple[float, float]
-    pull: Tensor | None = None
-    towards: State | None = None
+    depths: Tensor
+    pull: Tensor
+    towards: State
 
-    def pick(self, index: Tensor | slice) -> Seen:
-        pull = None if self.pull is None else self.pull[index]
-        towards = None if self.towards is None else self.towards.pick(index)
-        return replace(self, points=self.points[index], weights=self.weights[index], pull=pull, towards=towards)
+    def pick(self, index: slice) -> Seen:
+        """Some of the frames."""
+        return replace(
+            self, points=self.points[index], weights=self.weights[index], depths=self.depths[index],
+            pull=self.pull[index], towards=self.towards.pick(index),
+        )  # fmt: skip
 
 
 class Equations(NamedTuple):
@@ -131,7 +136,8 @@ def equations(chains: Chains, prior: Prior, state: State, seen: Seen) -> Equatio
     cost, slope[..., 6:] = cost + price, slope[..., 6:] + pull
     curvature[..., 6:, 6:] += prior.precision + torch.diag_embed(wall)
     z = state.place[..., 2]
-    over = (z - seen.depths[1]).clamp_min(0) - (seen.depths[0] - z).clamp_min(0)
+    near, far = seen.depths.unbind(-1)
+    over = (z - far).clamp_min(0) - (near - z).clamp_min(0)
     cost = cost + 0.5 * (over / DEPTH_EDGE) ** 2
     slope[..., 5] += over / DEPTH_EDGE**2
     curvature[..., 5, 5] += (over != 0) / DEPTH_EDGE**2
@@ -170,6 +176,11 @@ class Smooth(NamedTuple):
     """Smoothness of a clip: weights (36,) of second differences; their cost is half their weighted squares."""
 
     weights: Tensor
+
+    @classmethod
+    def at(cls, fps: float, changes: Changes) -> Smooth:
+        """For a frame rate."""
+        return cls(_spread(*(fps**3 / restless**2 for restless in (changes.turn, changes.move, changes.bend))))
 
     def differences(self, state: State) -> Tensor:
         """Second differences (N-2, 2, 36)."""
@@ -211,13 +222,12 @@ def solve_clip(
 def _clip_equations(chains: Chains, prior: Prior, state: State, seen: Seen, smooth: Smooth) -> Equations:
     """Equations with smoothness in cost and slope, and the pull to `towards`; smoothness's curvature is `_banded_step`'s."""
     cost, slope, curvature = equations(chains, prior, state, seen)
-    if seen.pull is not None and seen.towards is not None:
-        gap = torch.cat([_log(state.wrist @ seen.towards.wrist.mT), (state.place - seen.towards.place),
-                         (state.angles - seen.towards.angles).flatten(2)], -1)  # fmt: skip
-        weight = seen.pull[..., None] * _pull_weights()
-        cost = cost + 0.5 * (weight * gap**2).sum(-1)
-        slope = slope + weight * gap
-        curvature = curvature + torch.diag_embed(weight)
+    gap = torch.cat([_log(state.wrist @ seen.towards.wrist.mT), state.place - seen.towards.place,
+                     (state.angles - seen.towards.angles).flatten(2)], -1)  # fmt: skip
+    weight = seen.pull[..., None] * _spread(*(play**-2 for play in PULL))
+    cost = cost + 0.5 * (weight * gap**2).sum(-1)
+    slope = slope + weight * gap
+    curvature = curvature + torch.diag_embed(weight)
     if len(cost) > 2:
         bend = smooth.differences(state)
         cost = cost.clone()
@@ -229,9 +239,9 @@ def _clip_equations(chains: Chains, prior: Prior, state: State, seen: Seen, smoo
     return Equations(cost, slope, curvature)
 
 
-def _pull_weights() -> Tensor:
-    """Of the pull in gaps: deviations of 0.3 radians and 3 cm."""
-    return torch.tensor([0.3**-2] * 3 + [0.03**-2] * 3 + [0.3**-2] * (UNKNOWNS - 6), dtype=torch.float64)
+def _spread(turn: float, place: float, angle: float) -> Tensor:
+    """One number for each unknown, (36,)."""
+    return torch.tensor([turn] * 3 + [place] * 3 + [angle] * (UNKNOWNS - 6), dtype=torch.float64)
 
 
 def _banded_step(now: Equations, smooth: Smooth, hand: int, damping: float) -> Tensor:
