@@ -8,6 +8,7 @@ start is optimised by itself, the cheapest path through them is taken (Viterbi),
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -105,7 +106,7 @@ def _windows(count: int, fps: float) -> list[_Window]:
     pieces = max(round(count / CHUNK), 1)
     edges = [round(count * i / pieces) for i in range(pieces + 1)]
     beside = max(int(np.ceil(OVERLAP * fps)), FEWEST)
-    return [_Window(max(a - beside, 0), a, b, min(b + beside, count)) for a, b in zip(edges, edges[1:])]
+    return [_Window(max(a - beside, 0), a, b, min(b + beside, count)) for a, b in itertools.pairwise(edges)]
 
 
 class _Clip:
@@ -137,7 +138,9 @@ class _Clip:
     def noise(self, state: State) -> Tensor:
         """Deviation (2,) of the points from where `state` has them, pixels."""
         nowhere = self._seen(state, torch.ones(2, dtype=torch.float64), 1.0)
-        away = torch.cat([misses(self.chains, state.pick(part), nowhere.pick(part)) for part in _parts(len(state.place))])
+        away = torch.cat(
+            [misses(self.chains, state.pick(part), nowhere.pick(part)) for part in _parts(len(state.place))]
+        )
         found = []
         for hand in (0, 1):
             mask, use = self.weights[:, hand] > 0, torch.from_numpy(self.known[:, hand])
@@ -188,9 +191,9 @@ class _Clip:
                 costs[tilt].append(cost)
                 steps.tick()
         ways = [State(*(torch.cat(parts) for parts in zip(*states))) for states in found]
-        cost = torch.stack([torch.cat(parts) for parts in costs], -1).numpy()
+        price = torch.stack([torch.cat(parts) for parts in costs], -1).numpy()
         turns = np.stack([way.wrist.numpy() for way in ways], 2)
-        second = torch.from_numpy(_path(np.where(self.known[..., None], cost, 0.0), turns, self.fps) == 1)
+        second = torch.from_numpy(_path(np.where(self.known[..., None], price, 0.0), turns, self.fps) == 1)
         choose = lambda a, b: torch.where(second.reshape(*second.shape, *[1] * (a.ndim - 2)), b, a)
         state = State(*(choose(a, b) for a, b in zip(*ways)))
         keep = torch.from_numpy(self.known)

@@ -106,7 +106,7 @@ def derivatives(hand: Posed) -> Tensor:
 
 
 def angles_of(chains: Chains, rotations: np.ndarray) -> Tensor:
-    """Hinge angles (N, 2, 5, 6) nearest to joint rotations (N, 2, 16, 4): exact where only one hinge of a joint turns."""
+    """Hinge angles (N, 2, 5, 6) of joint rotations (N, 2, 16, 4): exact where only one hinge of a joint turns."""
     angles = torch.zeros(len(rotations), 2, FINGERS, HINGES, dtype=torch.float64)
     for finger, joints in enumerate(FINGER_JOINTS.values()):
         for joint, hinges in zip(joints, JOINT_HINGES):
@@ -127,5 +127,3 @@ def rotations_of(chains: Chains, angles: Tensor, wrist: np.ndarray) -> np.ndarra
                 whole = multiply(whole, turns[:, :, finger, hinge])
             rotations[:, :, joint] = normalise(whole)
     return rotations
-
-

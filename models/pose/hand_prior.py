@@ -1,7 +1,7 @@
 """What hands do and do not: ranges of the finger joints, how they bend together, and how fast they change.
 
-Ranges are those of clinical goniometry with some play (American Academy of Orthopaedic Surgeons 1965; Hume et al. 1990),
-the last joint bends about two thirds as far as the middle one (Landsmeer's link; Rijpkema & Girard 1991), and
+Ranges are those of clinical goniometry with some play (American Academy of Orthopaedic Surgeons 1965; Hume et al.
+1990), the last joint bends about two thirds as far as the middle one (Landsmeer's link; Rijpkema & Girard 1991), and
 neighbouring fingers bend alike. All are soft: clear points win.
 """
 

@@ -220,7 +220,7 @@ def solve_clip(
 
 
 def _clip_equations(chains: Chains, prior: Prior, state: State, seen: Seen, smooth: Smooth) -> Equations:
-    """Equations with smoothness in cost and slope, and the pull to `towards`; smoothness's curvature is `_banded_step`'s."""
+    """Equations with the pull to `towards`, and smoothness in cost and slope (its curvature is in `_banded_step`)."""
     cost, slope, curvature = equations(chains, prior, state, seen)
     gap = torch.cat([_log(state.wrist @ seen.towards.wrist.mT), state.place - seen.towards.place,
                      (state.angles - seen.towards.angles).flatten(2)], -1)  # fmt: skip
