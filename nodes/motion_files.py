@@ -23,8 +23,8 @@ from .saving import check_prefix, place
 HANDS = ("EMO2_HANDS", {"tooltip": "Hands from EMO2 Load Hands; without it, the pack's own neutral hands."})
 HAND_FIT = (["fit", "quick"], {
     "default": "fit",
-    "tooltip": "fit: the hands are optimised over the whole clip, precise and smooth; on a plain processor it takes about "
-               "half as long as the clip lasts. quick: a rough estimate frame by frame.",
+    "tooltip": "fit: the hands are optimised over the whole clip, precise and smooth; it takes about half "
+               "as long as the clip lasts. quick: a rough estimate frame by frame.",
 })  # fmt: skip
 OUTPUT = " [output]"
 LISTED = 2000
