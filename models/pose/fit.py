@@ -9,7 +9,8 @@ start is optimised by itself, the cheapest path through them is taken (Viterbi),
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,7 +69,7 @@ def fit_hands(
     known = (np.asarray(scores) > 0).sum(-1) >= ENOUGH
     if not known.any():
         return replace(first, seen=known)
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         clip = _Clip(points, scores, body, body_scores, framing, fps, hands, body_offset, first, known)
         windows = _windows(len(points), fps)
         steps = _Steps(len(windows) * (2 + len(CLIP_ROUNDS)), on_step)
@@ -78,6 +79,17 @@ def fit_hands(
             seen = clip.seen(state, size)
             state = clip.solved(state, seen, windows, rounds, steps)
         return clip.lifted(state, size)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The matrices are small: threads would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Steps:
@@ -124,11 +136,12 @@ class _Clip:
         sides = list(WRISTS)
         self.arm = (np.asarray(body, np.float64)[:, sides] - 0.5) * pixels
         self.arm_known = np.asarray(body_scores)[:, sides] > 0
+        wrists = np.concatenate([first.wrists[..., :2], first.wrists[..., 2:].clip(0.2 * framing.root()[2])], -1)
         self.first = State(
-            torch.from_numpy(to_matrix(first.rotations[:, :, 0])), torch.from_numpy(first.wrists),
+            torch.from_numpy(to_matrix(first.rotations[:, :, 0])), torch.from_numpy(wrists),
             angles_of(self.chains, first.rotations),
         )  # fmt: skip
-        self.reach = _reach(first.wrists, framing, body_offset)
+        self.reach = _reach(wrists, framing, body_offset)
 
     def depths(self, size: float) -> Tensor:
         """Nearest and farthest wrist (F, 2, 2) for hands that are `size` times as large as the model's."""

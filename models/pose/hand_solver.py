@@ -7,7 +7,6 @@ frame only to the two after it, and are solved by a banded Cholesky decompositio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .hand_chain import FINGERS, HINGES, Chains, derivatives, posed
+from .hand_chain import FINGERS, HINGES, Chains, Posed, derivatives, posed
 from .hand_prior import Changes, Prior
 
 UNKNOWNS = 6 + FINGERS * HINGES
@@ -93,10 +92,15 @@ def _log(rotation: Tensor) -> Tensor:
     return axis * torch.where(sine < 1e-8, 1.0, angle / sine.clamp_min(1e-8))
 
 
+def places_of(state: State, hand: Posed) -> Tensor:
+    """The 21 points (N, 2, 21, 3) in camera axes."""
+    flat = hand.points.flatten(2, 3)
+    return torch.cat([torch.zeros_like(flat[:, :, :1]), flat], 2) + state.place[:, :, None]
+
+
 def misses(chains: Chains, state: State, seen: Seen) -> Tensor:
     """Projected minus seen points, (N, 2, 21, 2) pixels."""
-    points = posed(chains, state.wrist, state.angles).points.flatten(2, 3)
-    places = torch.cat([torch.zeros_like(state.place)[:, :, None], points], 2) + state.place[:, :, None]
+    places = places_of(state, posed(chains, state.wrist, state.angles))
     return places[..., :2] * seen.focal / places[..., 2:].clamp_min(1e-2) - seen.points
 
 
@@ -104,15 +108,13 @@ def equations(chains: Chains, prior: Prior, state: State, seen: Seen) -> Equatio
     """Cost of each frame by itself and its Gauss-Newton model: points, joint angles, range of depth."""
     hand = posed(chains, state.wrist, state.angles)
     moves = derivatives(hand)
-    lens = lambda p: _lens(p, seen.focal)
-    flat = hand.points.flatten(2, 3)
-    places = torch.cat([torch.zeros_like(state.place)[:, :, None], flat], 2) + state.place[:, :, None]
+    places = places_of(state, hand)
     depth = places[..., 2:].clamp_min(1e-2)
     miss = (places[..., :2] * seen.focal / depth - seen.points) / seen.noise[:, None, None]
     squared = (miss**2).sum(-1)
     cost = 0.5 * OUTLIER**2 * (seen.weights * torch.log1p(squared / OUTLIER**2)).sum(-1)
     weight = (seen.weights / (1 + squared / OUTLIER**2)).sqrt()
-    camera = lens(places) / seen.noise[:, None, None, None] * weight[..., None, None]  # (N, 2, 21, 2, 3)
+    camera = _lens(places, seen.focal) / seen.noise[:, None, None, None] * weight[..., None, None]  # (N, 2, 21, 2, 3)
     miss = miss * weight[..., None]
     fingers = camera[:, :, 1:].unflatten(2, (FINGERS, 4))
     whole = torch.cat([fingers @ -_skew(hand.points), fingers], -1).flatten(3, 4)  # (N, 2, 5, 8, 6)
@@ -189,10 +191,7 @@ class Smooth(NamedTuple):
         return torch.cat([turn[1:] - turn[:-1], rest[2:] - 2 * rest[1:-1] + rest[:-2]], -1)
 
 
-def solve_clip(
-    chains: Chains, prior: Prior, state: State, seen: Seen, smooth: Smooth, rounds: int,
-    on_round: Callable[[], None] | None = None,
-) -> State:  # fmt: skip
+def solve_clip(chains: Chains, prior: Prior, state: State, seen: Seen, smooth: Smooth, rounds: int) -> State:
     """All frames together. Each hand has its own damping, so neither depends on the other."""
     damping = np.full(2, 1e-3)
     now = _clip_equations(chains, prior, state, seen, smooth)
@@ -212,8 +211,6 @@ def solve_clip(
         choose = lambda a, b: torch.where(better.reshape(1, 2, *[1] * (a.ndim - 2)), a, b)  # noqa: B023
         state = State(*(choose(a, b) for a, b in zip(new_state, state)))
         now = Equations(*(choose(a, b) for a, b in zip(new, now)))
-        if on_round is not None:
-            on_round()
         if done.all():
             break
     return state
