@@ -34,6 +34,9 @@ CHUNK = 400
 OVERLAP, FEWEST = 1.0, 12
 START_NOISE, LEAST_NOISE, MOST_NOISE = 0.03, 0.004, 0.06
 """Noise of the points in hand sizes: what the search begins with, and the limits of what is found in the clip."""
+SPREAD = 1.1
+"""Noise as a factor of the median miss. For normal errors it would be 1.5 and more; with less, points count for more
+against habits and smoothness, which came nearer the truth on puppets and on captured hands alike."""
 FRAME_ROUNDS, CLIP_ROUNDS = 10, (6, 6, 10)
 """Rounds of the solver: for single frames, and for the clip (between them the noise is measured anew)."""
 TURNING = 4.0
@@ -159,8 +162,7 @@ class _Clip:
             mask, use = self.weights[:, hand] > 0, torch.from_numpy(self.known[:, hand])
             length = self.framing.focal * self.chains.length / self._depth(state, hand)
             mask = mask & use[:, None]
-            # 1.48 times the median is the deviation; the fit has taken some of the noise upon itself.
-            spread = 1.3 * 1.4826 * float(away[:, hand][mask].abs().median()) if mask.any() else 0.0
+            spread = SPREAD * float(away[:, hand][mask].abs().median()) if mask.any() else 0.0
             found.append(min(max(spread, LEAST_NOISE * length), MOST_NOISE * length))
         return torch.tensor(found, dtype=torch.float64)
 

@@ -19,19 +19,19 @@ SIZE = FINGERS * HINGES
 THUMB = 0
 LINK, LINK_PLAY = 0.65, 0.2
 """The last joint's bend as a part of the middle one's, and the deviation from it (radians)."""
-NEIGHBOURS = 0.45
+NEIGHBOURS = 0.8
 """How differently neighbouring fingers bend (deviation, radians)."""
 EDGE = 0.05
 """How softly ranges end (radians)."""
 
 # sideways, along, bending | sideways, bending | bending: mean, deviation, least and most, radians.
 _FINGER = (
-    (0.0, 0.2, -0.45, 0.45), (0.0, 0.08, -0.25, 0.25), (0.4, 0.6, -0.4, 1.6),
-    (0.0, 0.05, -0.15, 0.15), (0.5, 0.6, -0.1, 1.9), (0.35, 0.6, -0.15, 1.4),
+    (0.0, 0.2, -0.45, 0.45), (0.0, 0.08, -0.25, 0.25), (0.4, 1.2, -0.4, 1.6),
+    (0.0, 0.05, -0.15, 0.15), (0.5, 1.2, -0.1, 1.9), (0.35, 1.2, -0.15, 1.4),
 )  # fmt: skip
 _THUMB = (
-    (0.0, 0.2, -0.6, 0.6), (0.0, 0.15, -0.5, 0.5), (0.15, 0.4, -0.5, 1.0),
-    (0.0, 0.08, -0.2, 0.2), (0.2, 0.4, -0.4, 1.1), (0.25, 0.4, -0.6, 1.4),
+    (0.0, 0.2, -0.6, 0.6), (0.0, 0.15, -0.5, 0.5), (0.15, 0.8, -0.5, 1.0),
+    (0.0, 0.08, -0.2, 0.2), (0.2, 0.8, -0.4, 1.1), (0.25, 0.8, -0.6, 1.4),
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def motion_of_points(
 ) -> Motion:  # fmt: skip
     """Body and face keep their 2D points; hands come into space.
 
-    fit: by optimisation over the whole clip (`fit_hands`, about as long as the clip lasts at most), or as a first
+    fit: by optimisation over the whole clip (`fit_hands`, about half as long as the clip lasts), or as a first
     estimate frame by frame (`lift_hands`, far quicker). Hands that lie at each other's wrists over the clip change
     sides. hands: whose proportions are assumed (None: the neutral hand). Frames without a hand have it filled in,
     marked not visible. on_step(done, total): called while fitting, may raise to stop.
