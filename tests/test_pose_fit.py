@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from motion_cases import gestures
 from pose_fit_cases import HANDS, errors, fitted, jumps, puppet, seen
 
-FEW = settings(max_examples=4, deadline=None)
+FEW = settings(max_examples=3, deadline=None)
 
 
 @pytest.mark.parametrize("seed", [201, 202, 203])
@@ -98,8 +98,9 @@ def test_gaps_are_bridged_smoothly_and_not_seen():
     scores[gone] = 0
     lifted = fitted(motion, np.where(gone[..., None, None], 0.0, points), scores)
     assert np.array_equal(lifted.seen, ~gone)
-    relative, place, _ = errors(motion, joints, lifted)
-    assert relative[~gone].max() < 0.05 and place[20:35, 0].mean() < 0.5
+    assert errors(motion, joints, lifted)[0][~gone].max() < 0.05
+    off = (motion.framing.project(lifted.wrists) - motion.framing.project(motion.wrists())) * [512, 704]
+    assert np.abs(off[20:35, 0]).max() < 12, "the arm's points say where in the picture"
     for truth, found in zip(jumps(motion.rotations, motion.translations, 25), jumps(*_both(lifted), 25)):
         assert found < 1.5 * truth + 0.3, "no faster than the hands themselves"
 

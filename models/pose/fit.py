@@ -134,8 +134,8 @@ class _Clip:
         self.framing, self.fps, self.known = framing, fps, known
         self.chains, self.prior = chains_of(hands), anatomy()
         pixels = np.array([framing.size[1], framing.size[0]], np.float64)
-        self.points = torch.from_numpy((np.asarray(points, np.float64) - 0.5) * pixels)
-        self.weights = torch.from_numpy(np.asarray(scores, np.float64))
+        plain = lambda array: torch.from_numpy(np.ascontiguousarray(array, np.float64))  # hands may have changed sides
+        self.points, self.weights = plain((np.asarray(points, np.float64) - 0.5) * pixels), plain(scores)
         sides = list(WRISTS)
         self.arm = (np.asarray(body, np.float64)[:, sides] - 0.5) * pixels
         self.arm_known = np.asarray(body_scores)[:, sides] > 0
