@@ -204,6 +204,20 @@ def test_hands_of_another_size_stay_in_reach_and_keep_their_pose():
     assert ordinary.min() > -0.6
 
 
+@pytest.mark.parametrize("case", ["random", "one place", "far outside", "one frame", "single precision"])
+def test_points_that_are_no_hand_still_give_numbers(case):
+    motion, rng = puppet(209, 6), np.random.default_rng(0)
+    _, points, scores = seen(motion)
+    if case == "one frame":
+        scores[np.arange(6) != 2] = 0
+    points = {"random": rng.random(points.shape), "one place": np.full(points.shape, 0.5),
+              "far outside": rng.normal(0, 50, points.shape),
+              "single precision": points.astype(np.float32)}.get(case, points)  # fmt: skip
+    lifted = fitted(motion, points, scores.astype(points.dtype))
+    assert np.allclose(np.linalg.norm(lifted.rotations, axis=-1), 1) and np.isfinite(lifted.wrists).all()
+    assert lifted.wrists[..., 2].min() > 0.1 * motion.framing.root()[2]
+
+
 def test_it_says_how_far_it_is_and_stops_when_told():
     motion = puppet(209, 4)
     _, points, scores = seen(motion)

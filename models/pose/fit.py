@@ -230,7 +230,9 @@ class _Clip:
     def lifted(self, state: State, size: float) -> Lifted:
         """The result, in the model's own size."""
         wrist = continuous(from_matrix(state.wrist.numpy()))
-        return Lifted(rotations_of(self.chains, state.angles, wrist), state.place.numpy() * size, self.known)
+        place = state.place.numpy() * size
+        place[..., 2] = place[..., 2].clip(0.2 * self.framing.root()[2])  # points far outside the picture
+        return Lifted(rotations_of(self.chains, state.angles, wrist), place, self.known)
 
 
 def _parts(count: int) -> list[slice]:
