@@ -280,7 +280,7 @@ def test_real_recordings_make_a_real_motion(shared):
     from soundfile import read
 
     sets = sorted((shared / "data" / "pose").glob("*.npz"))
-    library = [motion_from_keypoints(path, 24.0) for path in sets]
+    library = [motion_from_keypoints(path, 24.0, fit=False) for path in sets]
     assert all(motion.visible.mean() > 0.9 for motion in library)
     sound, rate = read(shared / "data" / "speech" / "jfk.flac", dtype="float32")
     waveform = prepare_waveform({"waveform": torch.from_numpy(sound.reshape(1, 1, -1)), "sample_rate": rate})
