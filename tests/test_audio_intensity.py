@@ -134,9 +134,9 @@ def test_features_without_it_take_the_loudness():
     hidden = np.zeros((10, 2, 4), np.float16)
     loud = np.linspace(0, 1, 10)
     np.testing.assert_array_equal(AudioFeatures(hidden, loud, 0.2).intensity, loud.astype(np.float32))
-    with pytest.raises(EMO2Error, match="audio.intensity"):
+    with pytest.raises(EMO2Error, match="intensity"):
         AudioFeatures(hidden, loud, 0.2, intensity=loud * 2)
-    with pytest.raises(EMO2Error, match="audio.intensity"):
+    with pytest.raises(EMO2Error, match="intensity"):
         AudioFeatures(hidden, loud, 0.2, intensity=loud[:5])
 
 

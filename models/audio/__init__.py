@@ -13,6 +13,6 @@ from .whisper import WhisperEncoder
 __all__ = [
     "BASE", "CHUNK_SECONDS", "TINY", "VoiceEncoder", "WhisperEncoder", "build", "check_audio", "check_encoder",
     "duration_of", "encode",
-    "frame_count", "from_encoder_output", "intensity", "is_encoder_folder", "load_encoder", "loudness", "prepare_waveform",
-    "write_tiny",
+    "frame_count", "from_encoder_output", "intensity", "is_encoder_folder", "load_encoder", "loudness",
+    "prepare_waveform", "write_tiny",
 ]  # fmt: skip

@@ -96,9 +96,9 @@ def encode_whisper(
     device: torch.device | str | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> AudioFeatures:
-    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = T // 320 (at least 1), float32, its loudness and intensity.
+    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = T // 320 (at least 1), float32.
 
-    As EchoMimicV2's `Audio2Feature` gives them. Memory does not grow with length when `spool` names a folder. The other
+    As EchoMimicV2's `Audio2Feature` gives them, and loudness and intensity. Memory does not grow with length when `spool` names a folder. The other
     arguments are those of `encode`.
     """
     if waveform.ndim != 1 or len(waveform) == 0:
