@@ -13,6 +13,9 @@ QUIET = 0.05
 """Prosodic intensity below which nothing is said."""
 LEAST_PAUSE = 0.3
 """Seconds that it must stay there: the closure of a stop is no pause."""
+LEAD = 0.12
+"""Seconds by which the hands of stage 1 and of puppets lead: there their speed goes with the voice most, since strokes
+land on the stressed syllable. Both lags are worth reading, this and none."""
 
 
 def hand_speed(points: np.ndarray, fps: float) -> np.ndarray:

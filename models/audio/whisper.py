@@ -98,8 +98,8 @@ def encode_whisper(
 ) -> AudioFeatures:
     """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = T // 320 (at least 1), float32.
 
-    As EchoMimicV2's `Audio2Feature` gives them, and loudness and intensity. Memory does not grow with length when `spool` names a folder. The other
-    arguments are those of `encode`.
+    As EchoMimicV2's `Audio2Feature` gives them, with loudness and intensity beside them. Memory does not grow with
+    length when `spool` names a folder. The other arguments are those of `encode`.
     """
     if waveform.ndim != 1 or len(waveform) == 0:
         raise EMO2Error("audio", "a mono waveform (T,) with at least one sample", waveform.shape, "Prepare it first.")

@@ -29,15 +29,15 @@ GROWTH = 0.7
 CALM = 0.7
 """How much of a gesture goes in silence."""
 SMOOTH_SECONDS, LEAD_SECONDS = 0.45, 0.08
-"""Stage 1's hands, as people's, are fastest 0.12 s before an accent is at its height: the stroke lands on it. Leading by
-two thirds of that raises the correlation there and at the same instant."""
+"""Stage 1's hands are fastest 0.12 s before an accent is at its height: the stroke lands on it. Leading by two thirds
+of that raises the correlation there and at the same instant."""
 REST_SECONDS = 2.4
 """Width at half height of the window that a hand's rest pose is the mean over: a gesture and its way back."""
 SPOKEN = 0.05
 """Prosodic intensity from which a frame counts as speech."""
 SPREAD = 1.5
 """Standard deviations of the speech's intensity that count as strong."""
-MOST_COMPENSATION = 0.5
+MOST_COMPENSATION, LARGEST = 0.5, 10.0
 SETTLING = (np.pi / 3, 2 * np.pi / 3)
 """Radians from rest between which a wrist's turn is scaled less and less: near half a circle no way is the shorter."""
 REACH = 0.99 * (UPPER_ARM + FOREARM)
@@ -68,8 +68,9 @@ def refocus(
     Each hand's rest pose is its own mean over 2.4 s around a frame. Place and turn of the wrist are scaled about it,
     fingers too but by at most 1.25. Over the spoken part the gains are raised until a hand is on average as far from
     rest as before: calming the quiet does not make the whole smaller. Where a gain above 1 would take a wrist out of
-    the arm's reach or a point of the hand out of the picture, it stays as large as it may. model: the hands whose points
-    must stay in the picture (None: the pack's own). Arms of the body points follow. Errors name the node's inputs.
+    the arm's reach or a point of the hand out of the picture, it stays as large as it may. model: the hands whose
+    points must stay in the picture (None: the pack's own). Arms of the body points follow. Errors name the node's
+    inputs.
     """
     amount = number("amount", amount, 0, 2)
     calm = number("calm", calm, 0, 0.95)
@@ -121,11 +122,7 @@ def _enlarged(
     places = motion.translations.astype(np.float64)
     rest_turns, rest_places = rest_poses(motion)
     away = np.linalg.norm(places - rest_places, axis=-1)
-    gains = np.repeat(gain[:, None], HANDS, 1)
-    lost = (away * (1 - gains)).sum(0)
-    can = (away * gains * spoken[:, None]).sum(0)
-    more = np.clip(lost / np.maximum(can, 1e-12), 0, MOST_COMPENSATION)
-    gains = gains * (1 + more * spoken[:, None])
+    wanted = np.repeat(gain[:, None], HANDS, 1)
     swing = angle(rest_turns[:, :, 0], turns[:, :, 0])
     near = 1 - np.clip((swing - SETTLING[0]) / (SETTLING[1] - SETTLING[0]), 0, 1)
 
@@ -138,17 +135,28 @@ def _enlarged(
         return motion.replace(rotations=rotations, translations=translations)
 
     limits = Limits(motion, model or load_hands(None))
-    sigma, most = 0.04 * motion.fps, np.full(gains.shape, np.inf)
-    result = scaled(gains)
-    for number_ in range(ROUNDS):
+    most = np.full(wanted.shape, LARGEST)
+    for number_ in range(ROUNDS + 1):
+        gains = _kept_large(wanted, _below(most, 0.04 * motion.fps), spoken, away)
+        result = scaled(gains)
         broken = limits.broken(result) & (gains > 1)
-        if not broken.any():
+        if not broken.any() or number_ == ROUNDS:
             break
         # Half as much as was too much; in the last round nothing beyond what was there.
-        most[broken] = 1 + (np.minimum(gains, most)[broken] - 1) * (0.5 if number_ < ROUNDS - 1 else 0.0)
-        gains = _held_below(gains, most, sigma)
-        result = scaled(gains)
+        most[broken] = 1 + (gains[broken] - 1) * (0.5 if number_ < ROUNDS - 1 else 0.0)
     return result
+
+
+def _kept_large(wanted: np.ndarray, cap: np.ndarray, spoken: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """The gains (F, 2) that are `wanted`, nowhere above `cap`, and in speech so much larger, by one factor a hand, that
+    its mean distance from rest `away` (F, 2) is no less than before; by at most a half."""
+    raised = lambda more: np.minimum(wanted * (1 + more * spoken[:, None]), cap)
+    low, high = np.zeros(HANDS), np.full(HANDS, MOST_COMPENSATION)
+    for _ in range(20):
+        middle = (low + high) / 2
+        short = (away * raised(middle)).sum(0) < away.sum(0)
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return raised(high * (high > 1e-4))
 
 
 class Limits:
@@ -180,7 +188,7 @@ class Limits:
         tips = joints[:, :, LAST] + (turns[:, :, LAST] @ self.tips[..., None])[..., 0]
         points = torch.cat([joints, tips], dim=2).numpy() + motion.wrists()[:, :, None]
         placed = motion.framing.project(points)
-        return ((placed >= 0) & (placed <= 1)).all(-1)
+        return np.asarray(((placed >= 0) & (placed <= 1)).all(-1))
 
 
 def rest_poses(motion: Motion, seconds: float = REST_SECONDS) -> tuple[np.ndarray, np.ndarray]:
@@ -196,13 +204,12 @@ def rest_poses(motion: Motion, seconds: float = REST_SECONDS) -> tuple[np.ndarra
     return normalise(_smooth(turns, sigma)), _smooth(places, sigma) / _smooth(weight, sigma)[..., None]
 
 
-def _held_below(gains: np.ndarray, most: np.ndarray, sigma: float) -> np.ndarray:
-    """Gains (F, 2) that change gently and nowhere exceed `most`: a smoothed running minimum lies below it."""
+def _below(most: np.ndarray, sigma: float) -> np.ndarray:
+    """A curve (F, 2) that changes gently and nowhere exceeds `most`: its running minimum, smoothed by less."""
     from scipy.ndimage import minimum_filter1d
 
     radius = int(np.ceil(4 * sigma)) + 1
-    cap = minimum_filter1d(np.minimum(gains.max() + 1, most), 2 * radius + 1, axis=0, mode="nearest")
-    return np.minimum(gains, _smooth(cap, sigma))
+    return _smooth(minimum_filter1d(most, 2 * radius + 1, axis=0, mode="nearest"), sigma)
 
 
 def _smooth(values: np.ndarray, sigma: float) -> np.ndarray:
