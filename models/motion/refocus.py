@@ -6,8 +6,8 @@ is kept in each frame. How it is computed here is this pack's own; the same idea
 as the strength with which it leads.
 
 Why a gain and not a clock: playing the motion faster on accents and slower between them, by as much, was tried too. On
-stage 1's motions it raised the correlation of speed with the voice less, trembled more, and moved strokes off their
-words by up to a quarter of a second.
+stage 1's motions, with as much added jerk, it raised the correlation of speed with the voice less, calmed silence less,
+and moved strokes off their words by up to a quarter of a second.
 """
 
 from __future__ import annotations
