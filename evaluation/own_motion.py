@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..models.audio import intensity
 from ..models.errors import EMO2Error
 from ..models.motion.edit import resample
 from ..models.motion.files import load_motion
@@ -20,11 +21,16 @@ from .motion import (
     fgd,
     gesture_features,
     hand_points,
+    hand_speed,
     jerk,
     motion_beats,
+    motion_in_silence,
+    pauses,
     pck,
     retrieval,
+    speed_intensity,
 )
+from .motion.emphasis import LEAD
 from .motion.frechet import gesture_encoder
 from .report import Row, missing
 from .sounds import read_sound
@@ -84,6 +90,7 @@ def _fgd(motions: list[Motion], truths: list[Motion], folders: Sequence[Path]) -
 def _with_sound(motions: list[Motion], points: list[np.ndarray], sounds: Sequence[Path]) -> list[Row]:
     names = {"motion.ba": "BA (higher is better)", "motion.ba_null": "BA against 20 time shifts of the sound"}
     names["motion.retrieval"] = "retrieval, times chance (higher is better)"
+    names |= ACCENTED
     if not sounds:
         return [missing(key, label, "missing the voice (--audio)") for key, label in names.items()]
     waveforms, seconds = [read_sound(path) for path in sounds], [m.duration for m in motions]
@@ -96,12 +103,40 @@ def _with_sound(motions: list[Motion], points: list[np.ndarray], sounds: Sequenc
         spread = f"deviation {np.std(found.null, ddof=1):.4f}; BA hardly beats chance on real speech"
         rows = [_row("motion.ba", names["motion.ba"], bootstrap(found.clips), note)]
         rows.append(Row("motion.ba_null", names["motion.ba_null"], float(np.mean(found.null)), note=spread))
+    rows += _accented(motions, points, waveforms)
     key = "motion.retrieval"
     if len(motions) < 2:
         return [*rows, missing(key, names[key], "needs two motions or more")]
     picked = retrieval(accent_scores(waveforms, motions))
     note = f"among {len(motions)}, by the hands' speed and the sound's accents"
     return [*rows, _row(key, names[key], bootstrap(picked.credit[:, 0] / picked.chance[0]), note)]
+
+
+ACCENTED = {
+    "motion.accents": "speed against the voice's intensity, correlation (higher is more accented)",
+    "motion.accents_led": f"the same, {LEAD:g} s before the voice",
+    "motion.silence": "motion in silence, m/s (lower is calmer)",
+}
+
+
+def _accented(motions: list[Motion], points: list[np.ndarray], waveforms: list[np.ndarray]) -> list[Row]:
+    """How much the hands move with the voice's accents, and how much in its pauses."""
+    found: dict[str, list[float]] = {key: [] for key in ACCENTED}
+    for motion, hands, waveform in zip(motions, points, waveforms):
+        speed, moments = hand_speed(hands, motion.fps), (np.arange(len(motion)) + 0.5) / motion.fps
+        curve = intensity(waveform)
+        stress = np.interp(moments, (np.arange(len(curve)) + 0.5) / 50, curve, right=0)
+        found["motion.accents"].append(speed_intensity(speed, stress))
+        found["motion.accents_led"].append(speed_intensity(speed, stress, -round(LEAD * motion.fps)))
+        found["motion.silence"].append(motion_in_silence(speed, pauses(stress, motion.fps)))
+    rows = []
+    for key, values in found.items():
+        if np.isfinite(values).any():
+            rows.append(_row(key, ACCENTED[key], bootstrap(np.array(values))))
+        else:
+            why = "the voice has no pause" if key == "motion.silence" else "too short, or nothing moves"
+            rows.append(missing(key, ACCENTED[key], why))
+    return rows
 
 
 def _row(key: str, label: str, interval: Interval, note: str = "") -> Row:

@@ -224,7 +224,8 @@ class AudioFeatures:
     """What a voice encoder heard (wire EMO2_AUDIO), at the encoder's own rate.
 
     hidden (N, L, D) float16: all L hidden states, memory-mapped when long; state n is centred on (n + 0.5) / rate s.
-    loudness (N,): prosodic intensity 0..1. duration: seconds. rate: states a second. encoder: its name.
+    loudness (N,): how loud, 0..1. duration: seconds. rate: states a second. encoder: its name. intensity (N,): how
+    strongly each moment is stressed, 0..1; the loudness where it was not measured.
     """
 
     hidden: np.ndarray
@@ -232,14 +233,18 @@ class AudioFeatures:
     duration: float
     rate: float = 50.0
     encoder: str = ""
+    intensity: np.ndarray | Any = None
 
     def __post_init__(self) -> None:
         if self.hidden.ndim != 3 or 0 in self.hidden.shape:
             raise EMO2Error("audio.hidden", "shape (N, L, D) with N > 0", f"shape {self.hidden.shape}", REMAKE)
-        object.__setattr__(self, "loudness", _array("audio", "loudness", self.loudness, (self.hidden.shape[0],)))
-        if self.loudness.min() < 0 or self.loudness.max() > 1:
-            given = f"{self.loudness.min():.3g} to {self.loudness.max():.3g}"
-            raise EMO2Error("audio.loudness", "values from 0 to 1", given, REMAKE)
+        object.__setattr__(self, "intensity", self.loudness if self.intensity is None else self.intensity)
+        for name in ("loudness", "intensity"):
+            values = _array("audio", name, getattr(self, name), (self.hidden.shape[0],))
+            object.__setattr__(self, name, values)
+            if values.min() < 0 or values.max() > 1:
+                given = f"{values.min():.3g} to {values.max():.3g}"
+                raise EMO2Error(f"audio.{name}", "values from 0 to 1", given, REMAKE)
         object.__setattr__(self, "duration", _positive("audio", "duration", self.duration, "seconds"))
         object.__setattr__(self, "rate", _positive("audio", "rate", self.rate, "states a second"))
 
@@ -289,9 +294,16 @@ class AudioFeatures:
 
     def loudness_at(self, fps: float, start: int, count: int) -> np.ndarray:
         """Loudness (count,) of video frames start..start+count-1; 0 outside the sound."""
+        return self._curve_at(self.loudness, fps, start, count)
+
+    def intensity_at(self, fps: float, start: int, count: int) -> np.ndarray:
+        """Prosodic intensity (count,) of video frames start..start+count-1; 0 outside the sound."""
+        return self._curve_at(self.intensity, fps, start, count)
+
+    def _curve_at(self, curve: np.ndarray, fps: float, start: int, count: int) -> np.ndarray:
         times = (np.arange(start, start + count) + 0.5) / fps
         low, high, weight = self._blend(times)
-        values = self.loudness[low] * (1 - weight) + self.loudness[high] * weight
+        values = curve[low] * (1 - weight) + curve[high] * weight
         return np.where((times < 0) | (times > self.duration), 0, values).astype(np.float32)
 
 

@@ -95,10 +95,50 @@ def long_video() -> Flow:
     return flow
 
 
+def refocused() -> Flow:
+    flow = Flow()
+    picture, framing, voice, _, features = inputs(flow)
+    motion, hands = hand_motion(flow, framing, features)
+    after = flow.add(
+        "EMO2RefocusMotion", motion=motion["motion"], audio_features=features["audio_features"],
+        hand_model=hands["hands"],
+    )  # fmt: skip
+    note = "## 4. Accents\nGestures grow where the voice stresses and calm down where it is quiet. `amount` 0 changes nothing. Below: the curves before and after; look at the speed under the voice."
+    columns = []
+    for title, made in (("before", motion), ("after", after)):
+        curve = flow.add(
+            "EMO2MotionPicture", title=f"Curves {title}", motion=made["motion"], audio=voice["AUDIO"],
+            audio_features=features["audio_features"],
+        )  # fmt: skip
+        curve_shown = flow.add("PreviewImage", title=f"Motion over time {title}", images=curve["image"])
+        overlay = flow.add(
+            "EMO2PreviewMotion", title=f"Preview {title}", motion=made["motion"], image=picture["IMAGE"],
+            hands=hands["hands"], every_nth=3,
+        )  # fmt: skip
+        columns.append([curve, curve_shown, overlay, *sheet_of(flow, title, overlay["images"], overlay["fps"])])
+    columns[1].insert(0, after)
+    flow.stage("Accents", "motion", note, columns)
+
+    model = flow.add("EMO2LoadVideoModel")
+    vae = flow.add("EMO2LoadVAE")
+    reference = flow.add(
+        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
+    )
+    video = flow.add(
+        "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=after["motion"],
+        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=8, cfg=1.5,
+    )  # fmt: skip
+    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
+    flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])
+    result(flow, frames["images"], voice["AUDIO"], video["fps"], "refocused")
+    return flow
+
+
 TEMPLATES = {
     "talking_avatar": talking_avatar,
     "hand_motion_only": hand_motion_only,
     "long_video": long_video,
+    "refocused": refocused,
     "echomimic_v2": echomimic_v2,
     "wan_s2v": wan_s2v,
     "wan_animate": wan_animate,

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import EMO2Error
 from ..types import AudioFeatures
+from .accents import intensity
 from .encoder import STEP, VoiceEncoder
 from .prosody import loudness
 from .spool import SpoolWriter
@@ -36,7 +37,7 @@ def encode(
     device: torch.device | str | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> AudioFeatures:
-    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = ceil(T / 320), and its loudness.
+    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = ceil(T / 320), its loudness and intensity.
 
     State n belongs to the instant (n + 0.5) / 50 s: the waveform is padded so that the encoder's receptive field of
     400 samples lies symmetrically about it. Chunks of `chunk_seconds` are encoded with `context_seconds` of sound on
@@ -103,7 +104,7 @@ def encode(
             step()
         hidden = writer.finish()
     seconds = float(Fraction(len(waveform), RATE) if duration is None else duration)
-    return AudioFeatures(hidden, loudness(waveform), seconds, encoder.rate, name)
+    return AudioFeatures(hidden, loudness(waveform), seconds, encoder.rate, name, intensity(waveform))
 
 
 def _chunks(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:

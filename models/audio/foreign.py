@@ -12,6 +12,7 @@ import torch
 
 from ..errors import EMO2Error
 from ..types import AudioFeatures
+from .accents import intensity
 from .chunks import HALF_MAX
 from .prosody import loudness
 from .spool import SpoolWriter
@@ -26,13 +27,13 @@ BLOCK = 1000
 def from_encoder_output(
     output: Mapping[str, Any], audio: Mapping[str, Any] | None = None, *, spool: Path | None = None
 ) -> AudioFeatures:
-    """ComfyUI's AUDIO_ENCODER_OUTPUT as features at 50 Hz; `audio`, the same sound, gives loudness and exact length.
+    """ComfyUI's AUDIO_ENCODER_OUTPUT as features at 50 Hz; `audio`, the same sound, gives loudness, intensity, length.
 
     `output` holds `encoded_audio_all_layers`, L tensors (1, n, D), about 50 states a second, and `audio_samples`, the
     number of samples at 16 kHz (or the samples themselves). wav2vec 2.0 without our padding centres state k on
     (320 k + 200) / 16000 s, 2.5 ms after our grid, and gives one or two states fewer: the states are taken as they are
     and the last is repeated. Encoders that work on padded blocks (Whisper) give more: the surplus is dropped. Without
-    `audio`, loudness is 0 throughout unless `output` carries the samples.
+    `audio`, both are 0 throughout unless `output` carries the samples.
     """
     layers = _layers(output)
     samples = output.get("audio_samples")
@@ -66,8 +67,9 @@ def from_encoder_output(
         if writer.written < count:
             writer.write(np.repeat(rows[-1:], count - writer.written, axis=0))
         hidden = writer.finish()
-    volume = np.zeros(count, np.float32) if waveform is None else loudness(waveform)
-    return AudioFeatures(hidden, volume, float(duration), 50.0, f"comfyui {len(layers)}x{width}")
+    silent = np.zeros(count, np.float32)
+    volume, stress = (silent, silent) if waveform is None else (loudness(waveform), intensity(waveform))
+    return AudioFeatures(hidden, volume, float(duration), 50.0, f"comfyui {len(layers)}x{width}", stress)
 
 
 def _layers(output: Any) -> list[torch.Tensor]:

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..errors import EMO2Error
 from ..types import AudioFeatures
+from .accents import intensity
 from .prosody import loudness
 from .spool import SpoolWriter
 from .waveform import RATE
@@ -95,10 +96,10 @@ def encode_whisper(
     device: torch.device | str | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> AudioFeatures:
-    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = T // 320 (at least 1), float32, and its loudness.
+    """All hidden states of a 16 kHz mono waveform (T,) at 50 Hz, N = T // 320 (at least 1), float32.
 
-    As EchoMimicV2's `Audio2Feature` gives them. Memory does not grow with length when `spool` names a folder. The other
-    arguments are those of `encode`.
+    As EchoMimicV2's `Audio2Feature` gives them, with loudness and intensity beside them. Memory does not grow with
+    length when `spool` names a folder. The other arguments are those of `encode`.
     """
     if waveform.ndim != 1 or len(waveform) == 0:
         raise EMO2Error("audio", "a mono waveform (T,) with at least one sample", waveform.shape, "Prepare it first.")
@@ -122,10 +123,9 @@ def encode_whisper(
                 on_step(last, columns)
         hidden = out.finish()
     seconds = float(Fraction(len(waveform), RATE) if duration is None else duration)
-    volume = loudness(waveform)
-    fitted = np.zeros(count, np.float32)
-    fitted[: min(count, len(volume))] = volume[:count]
-    return AudioFeatures(hidden, fitted, seconds, encoder.rate, name)
+    fitted = lambda curve: np.pad(curve, (0, max(count - len(curve), 0)))[:count]
+    volume, stress = fitted(loudness(waveform)), fitted(intensity(waveform))
+    return AudioFeatures(hidden, volume, seconds, encoder.rate, name, stress)
 
 
 def log_mel(waveform: np.ndarray, mels: int = 80) -> torch.Tensor:

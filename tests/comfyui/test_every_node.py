@@ -44,6 +44,7 @@ def test_the_motion_tools(server, run):
     ):  # fmt: skip
         edited = graph.add(class_id, motion=[edited, 0], **more)
     louder = graph.add("EMO2HandConfidence", motion=[edited, 0], audio_features=[features, 0], loudness_amount=1.0)
+    louder = graph.add("EMO2RefocusMotion", motion=[louder, 0], audio_features=[features, 0], strength_amount=0.3)
     hands = graph.add("EMO2LoadHands")
     points = graph.add("EMO2MotionToPoseKeypoint", motion=[louder, 0], hands=[hands, 0])
     points = graph.add("EMO2CleanPoseKeypoint", pose_keypoint=[points, 0])

@@ -109,6 +109,13 @@ def test_the_same_seed_gives_the_same_frames_here_and_on_the_server(server, avat
     assert any("untrained" in warning for warning in here.warnings) == bool(untrained)
 
 
+def test_refocused_runs(server, run, api):
+    prompt = api("refocused", SHORT | VIDEO)
+    job = run(prompt).succeeded()
+    frames, fps, sound = video_of(server, job, node_of(prompt, "SaveVideo"))
+    assert (len(frames), fps, sound) == (FRAMES, 25.0, True)
+
+
 def test_hand_motion_only_runs(server, run, api):
     prompt = api("hand_motion_only", SHORT)
     job = run(prompt).succeeded()
