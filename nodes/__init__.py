@@ -5,8 +5,8 @@ from importlib import import_module
 from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
 STAGES = (
-    "audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "gestures", "maps", "framing", "video",
-    "echomimic", "speed", "decode",
+    "audio", "sample_motion", "motion_edit", "motion_files", "motion_view", "gestures", "maps", "framing",
+    "pose_extract", "video", "echomimic", "speed", "decode",
 )  # fmt: skip
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)
