@@ -122,6 +122,6 @@ class CleanPoseKeypoint:
             confidence_gate, outlier_speed, longest_gap, limb_lengths, fix_swaps, median_seconds, smoothing_hz,
             smoothing_speed, zero_phase,
         )  # fmt: skip
-        found, size = points_of(pose_keypoint, None, person)
+        found, size = points_of(pose_keypoint, None, person, fps)
         cleaned, report = clean_points(found, fps, size, how)
         return pose_keypoint if how == OFF else pose_keypoint_of(cleaned, size), str(report)

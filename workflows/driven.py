@@ -23,13 +23,26 @@ def driver(flow: Flow, framing: Node, seconds: float) -> tuple[Node, Node]:
     return found, fitted, clean
 
 
-def painted(flow: Flow, note: str, picture: Node, framing: Node, motion: tuple[Node, str], features: Node | None) -> tuple[Node, Node]:
+def painted(
+    flow: Flow, note: str, picture: Node, framing: Node, motion: tuple[Node, str], features: Node | None
+) -> tuple[Node, Node]:
     """Stage 2: (latents, frames)."""
     model = flow.add("EMO2LoadVideoModel")
     vae = flow.add("EMO2LoadVAE")
-    reference = flow.add("EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"])
+    reference = flow.add(
+        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
+    )
     heard = {} if features is None else {"audio_features": features["audio_features"]}
-    video = flow.add("EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=motion, seed=7, steps=8, cfg=1.5, **heard)
+    video = flow.add(
+        "EMO2SampleVideo",
+        model=model["model"],
+        reference=reference["reference"],
+        motion=motion,
+        seed=7,
+        steps=8,
+        cfg=1.5,
+        **heard,
+    )
     frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
     flow.stage("Video", "video", note, [[model, vae, reference], [video, frames]])
     return video, frames
@@ -56,7 +69,16 @@ def hybrid() -> Flow:
     motion, _ = hand_motion(flow, framing, features)
     _, fitted, clean = driver(flow, framing, 0.0)
     flow.stage("Onto your person", "motion", CLEAN, [[clean, fitted]])
-    both = flow.add("EMO2CombineMotion", voice_motion=motion["motion"], video_motion=fitted["motion"], hands="video", body="video", head="video", lips="free", share="0:0, 2.5:0, 3:1")
+    both = flow.add(
+        "EMO2CombineMotion",
+        voice_motion=motion["motion"],
+        video_motion=fitted["motion"],
+        hands="video",
+        body="video",
+        head="video",
+        lips="free",
+        share="0:0, 2.5:0, 3:1",
+    )
     look = flow.add("EMO2PreviewMotion", motion=both["motion"], image=picture["IMAGE"], every_nth=4)
     sheet = sheet_of(flow, "Motion over the picture", look["images"], look["fps"])
     flow.stage("Who leads", "motion", LEAD, [[both, look], [*sheet]])
