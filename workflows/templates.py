@@ -1,6 +1,7 @@
 """The workflows themselves: which nodes stand in which stage, what is wired to what, and what the notes say."""
 
 from build import Flow
+from driven import hybrid, pose_driven
 from photographs import echomimic_v2
 from stages import hand_motion, inputs, result, sheet_of
 from wan import wan_animate, wan_s2v
@@ -139,6 +140,8 @@ TEMPLATES = {
     "hand_motion_only": hand_motion_only,
     "long_video": long_video,
     "refocused": refocused,
+    "pose_driven": pose_driven,
+    "hybrid": hybrid,
     "echomimic_v2": echomimic_v2,
     "wan_s2v": wan_s2v,
     "wan_animate": wan_animate,
