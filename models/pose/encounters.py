@@ -112,17 +112,13 @@ def _meetings(
     return joined
 
 
-def _before(
-    people: Candidates, place: np.ndarray, track: np.ndarray, times: np.ndarray, frame: int
-) -> _Moment | None:
+def _before(people: Candidates, place: np.ndarray, track: np.ndarray, times: np.ndarray, frame: int) -> _Moment | None:
     """A track as it was just before a frame."""
     end = int(np.searchsorted(people.frame[track], frame))
     return _moment(people, place, track[:end][::-1], times, float(times[frame]))
 
 
-def _after(
-    people: Candidates, place: np.ndarray, track: np.ndarray, times: np.ndarray, frame: int
-) -> _Moment | None:
+def _after(people: Candidates, place: np.ndarray, track: np.ndarray, times: np.ndarray, frame: int) -> _Moment | None:
     """A track as it goes on from a frame on."""
     start = int(np.searchsorted(people.frame[track], frame))
     return _moment(people, place, track[start:], times, float(times[frame]))
