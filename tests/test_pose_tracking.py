@@ -120,14 +120,18 @@ def test_five_people_and_somebody_who_walks_past_all_of_them():
 
 
 def test_false_findings_push_nobody_off_their_track():
-    times, rng = clock(40, 10), np.random.default_rng(1)
+    """A fifth of the frames with a false person in the middle, no colours: hard, and mostly survived."""
+    times, shares = clock(40, 10), []
     swing = np.stack([0.55 + 0.3 * np.sin(times / 2), np.full(len(times), 0.41)], 1)
-    people, truth = crowd([walker(times, [0.45, 0.4], seed=1), walker(times, swing, seed=2)])
-    for f in np.flatnonzero(rng.random(len(times)) < 0.2):
-        people[f].append(seen_of(walker([0.0], rng.uniform(0.1, 0.9, 2), 0.05)[0]))
-        truth[f] = [*truth[f], 9]
-    tracks = track(people, times, WIDE)
-    assert min(right(tracks, truth, p)[0] for p in (0, 1)) > 0.98
+    for seed in range(1, 7):
+        rng = np.random.default_rng(seed)
+        people, truth = crowd([walker(times, [0.45, 0.4], seed=1), walker(times, swing, seed=2)])
+        for f in np.flatnonzero(rng.random(len(times)) < 0.2):
+            people[f].append(seen_of(walker([0.0], rng.uniform(0.3, 0.7, 2), 0.09)[0]))
+            truth[f] = [*truth[f], 9]
+        tracks = track(people, times, WIDE)
+        shares.append(min(right(tracks, truth, p)[0] for p in (0, 1)))
+    assert np.median(shares) > 0.98, shares
 
 
 def test_clothes_tell_who_comes_back_after_a_long_time():

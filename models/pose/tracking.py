@@ -151,7 +151,8 @@ def raw_points(people: Sequence[Sequence[Seen]], seats: np.ndarray) -> Points:
 def known_points(found: Points, least: float = KNOWN) -> Points:
     """The points with those below a score of `least` made unknown: score and position 0."""
     kept = []
-    for points, scores in zip(found[::2], found[1::2]):
+    body, body_scores, hands, hand_scores, face, face_scores = found
+    for points, scores in ((body, body_scores), (hands, hand_scores), (face, face_scores)):
         sure = scores >= least
         kept += [points * sure[..., None], scores * sure]
     return Points(*kept)
