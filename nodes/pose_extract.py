@@ -18,8 +18,9 @@ from ..models.pose.tracking import known_points
 from ..models.types import Framing, Motion
 from ..models.video.read_frames import PictureFrames
 from . import host
-from .motion_files import HANDS
+from .motion_files import HAND_FIT, HANDS, fits
 from .registry import node
+from .sample_motion import Ticks
 from .video_input import Footage, footage
 
 MISSING = 0.2
@@ -81,6 +82,7 @@ class ExtractPose:
                 "framing": ("EMO2_FRAMING", {"tooltip": "Where the person is in the video; without it, measured from "
                                                         "neck and shoulders."}),
                 "hands": HANDS,
+                "hand_fit": HAND_FIT,
             },
         }  # fmt: skip
 
@@ -88,7 +90,9 @@ class ExtractPose:
         self, fps: float, person: int, pick_x: float, pick_y: float, pick_second: float, start_second: float,
         end_second: float, longest_side: int, video: Any = None, images: torch.Tensor | None = None,
         detector: Detector | None = None, framing: Framing | None = None, hands: HandModel | None = None,
+        hand_fit: str = HAND_FIT[0][0],
     ) -> tuple[Motion, list, float, int, Framing, dict[str, Any], torch.Tensor]:  # fmt: skip
+        fit = fits(hand_fit)
         source = _source(video, images, fps)
         if framing is not None:
             _check_shape(framing, source.frames.size)
@@ -107,7 +111,9 @@ class ExtractPose:
         raw = points_of(seen, tracks, who)
         found = known_points(raw)
         place_of = framing or framing_of(found.body, found.body_scores, source.frames.size)
-        motion = motion_of_points(found, float(seen.fps), place_of, hands)
+        ticks = Ticks("fitting hands")
+        motion = motion_of_points(found, float(seen.fps), place_of, hands, fit, ticks)
+        ticks.close()
         _warn_missing(tracks.seats[seen.shown, who], motion)
         sheet = people_sheet(seen, tracks, who, motion, hands or load_hands(None))
         heard = source.sound(float(seen.start), float(seen.start + seen.seconds))
