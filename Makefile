@@ -31,11 +31,13 @@ $(VENV)/.lint: $(VENV)/.standalone
 demo: $(VENV)/.standalone
 	$(BIN)/emo2 run workflows/talking_avatar.json --out demo
 
+# Tests with one thread each, as many at a time as there are cores; then those with a real ComfyUI, one after the other.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui" -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest tests -m comfyui
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest tests -m "not comfyui and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui and not slow" -n $(CORES) --dist loadfile
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -141,6 +141,15 @@ def test_together_they_show_the_whole_way():
     stages += "SampleVideo DecodeVideo StreamVideo"
     stages = {f"EMO2{name}" for name in stages.split()}
     assert stages <= used
-    core = {"LoadImage", "LoadAudio", "PreviewImage", "SaveImage", "CreateVideo", "SaveVideo", "MarkdownNote"}
+    core = {
+        "LoadImage",
+        "LoadAudio",
+        "LoadVideo",
+        "PreviewImage",
+        "SaveImage",
+        "CreateVideo",
+        "SaveVideo",
+        "MarkdownNote",
+    }
     core |= {"VAELoader", "VAEDecode", "CLIPVisionLoader", "CLIPVisionEncode"} | set(RECORDED)
     assert used <= set(NODE_CLASS_MAPPINGS) | core

@@ -73,8 +73,8 @@ class VideoModel(nn.Module):
     ) -> torch.Tensor | None:
         """Maps (R, 6, F, H, W) in 0..1, MANO then keypoints, and hand confidence (R, F, 2) -> (R, C0, F, h, w).
 
-        No confidence is full confidence. strength: of the pose, one number or (R, F); 0 everywhere gives None: no pose
-        at all.
+        No confidence is full confidence. strength: of the pose, one number, of which 0 gives None: no pose at all; or
+        (R, F).
         """
         config = self.config
         _expect("maps", maps, (None, config.map_channels, None, None, None))
@@ -85,8 +85,6 @@ class VideoModel(nn.Module):
             )  # fmt: skip
         if isinstance(strength, torch.Tensor):
             _expect("pose_strength", strength, (maps.shape[0], maps.shape[2]))
-            if not strength.any():
-                return None
             strength = strength.to(maps.dtype)[:, None, :, None, None]
         elif strength == 0:
             return None

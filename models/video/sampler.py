@@ -205,9 +205,10 @@ def _known(
         windows = compute.to(conditions.audio_windows(frames))
         known["audio"] = model.encode_audio(windows, strength=settings.audio_strength)
     if conditions.motion is not None and settings.pose_strength > 0:
-        maps, confidence = (compute.to(value) for value in conditions.maps(frames, remember))
-        strength = compute.to(conditions.pose_strengths(frames)) * settings.pose_strength
-        known["pose"] = model.encode_maps(maps, confidence, strength)
+        strength = conditions.pose_strengths(frames) * settings.pose_strength
+        if strength.any():
+            maps, confidence = (compute.to(value) for value in conditions.maps(frames, remember))
+            known["pose"] = model.encode_maps(maps, confidence, compute.to(strength))
     return model.prepare(rows=1, **known)
 
 
