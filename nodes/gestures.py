@@ -14,8 +14,9 @@ from ..models.pose.keypoint_sets import is_keypoint_set, motion_from_keypoints
 from ..models.pose.portrait import outside_warning
 from ..models.types import AudioFeatures, Framing, Motion
 from . import host
-from .motion_files import HANDS, listed, named
+from .motion_files import HAND_FIT, HANDS, fits, listed, named
 from .registry import node
+from .sample_motion import Ticks
 
 RATE = {"default": 24.0, "min": 1.0, "max": 240.0, "step": 1.0, "round": 0.001}
 MOST_FILES = 500
@@ -55,7 +56,7 @@ def _state(paths: list[Path]) -> str:
 class LoadKeypoints:
     DESCRIPTION = (
         "Loads recorded keypoints of a real person as a motion: arrays in a .npz, or a folder of .npy frames as "
-        "EchoMimicV2 publishes its drivers. Hands are lifted into space, so that they can be edited and drawn anew."
+        "EchoMimicV2 publishes its drivers. Hands are fitted in space, so that they can be edited and drawn anew."
     )
     RETURN_TYPES = ("EMO2_MOTION", "FLOAT", "INT", "EMO2_FRAMING")
     RETURN_NAMES = ("motion", "fps", "frame_count", "framing")
@@ -79,6 +80,7 @@ class LoadKeypoints:
                 "framing": ("EMO2_FRAMING", {"tooltip": "Where the person is in the recording; without it, measured "
                                                         "from neck and shoulders."}),
                 "hands": HANDS,
+                "hand_fit": HAND_FIT,
             },
         }  # fmt: skip
 
@@ -100,9 +102,14 @@ class LoadKeypoints:
             return ""
 
     def load(
-        self, keypoints: str, fps: float, framing: Framing | None = None, hands: HandModel | None = None
-    ) -> tuple[Motion, float, int, Framing]:
-        motion = motion_from_keypoints(_path(keypoints, "keypoints", "a keypoint set"), fps, framing, hands)
+        self, keypoints: str, fps: float, framing: Framing | None = None, hands: HandModel | None = None,
+        hand_fit: str = "fit",
+    ) -> tuple[Motion, float, int, Framing]:  # fmt: skip
+        path, progress = _path(keypoints, "keypoints", "a keypoint set"), Ticks("fitting hands")
+        try:
+            motion = motion_from_keypoints(path, fps, framing, hands, fit=fits(hand_fit), on_step=progress)
+        finally:
+            progress.close()
         return motion, motion.fps, len(motion), motion.framing
 
 
@@ -180,7 +187,7 @@ class GestureLibrary:
         with host.Progress(len(files), "reading gestures") as progress:
             for path in files:
                 one = is_keypoint_set(path)
-                motions.append(motion_from_keypoints(path, keypoint_fps, None, hands, "library") if one
+                motions.append(motion_from_keypoints(path, keypoint_fps, None, hands, "library", fit=False) if one
                                else load_motion(path, "library"))  # fmt: skip
                 progress.tick()
         count = frame_count(audio_features.duration if audio_features else seconds, fps)

@@ -17,9 +17,15 @@ from ..models.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
 from ..models.types import Framing, Motion
 from . import host
 from .registry import node
+from .sample_motion import Ticks
 from .saving import check_prefix, place
 
 HANDS = ("EMO2_HANDS", {"tooltip": "Hands from EMO2 Load Hands; without it, the pack's own neutral hands."})
+HAND_FIT = (["fit", "quick"], {
+    "default": "fit",
+    "tooltip": "fit: the hands are optimised over the whole clip, precise and smooth; it takes about half "
+               "as long as the clip lasts. quick: a rough estimate frame by frame.",
+})  # fmt: skip
 OUTPUT = " [output]"
 LISTED = 2000
 
@@ -27,6 +33,13 @@ LISTED = 2000
 def prefix(default: str) -> tuple[str, dict[str, Any]]:
     tip = "Beginning of the file's name, numbered like ComfyUI's own files. A folder may stand in front: takes/wave."
     return "STRING", {"default": default, "tooltip": tip}
+
+
+def fits(hand_fit: str) -> bool:
+    """Whether hands are to be fitted; EMO2Error for a value that is none of HAND_FIT's."""
+    if hand_fit not in HAND_FIT[0]:
+        raise EMO2Error("hand_fit", "fit or quick", repr(hand_fit), "Choose one of them.")
+    return hand_fit == "fit"
 
 
 @node("EMO2SaveMotion", "EMO2 Save Motion", "EMO2/motion")
@@ -116,7 +129,7 @@ class MotionToPoseKeypoint:
 class PoseKeypointToMotion:
     DESCRIPTION = (
         "Makes a motion of POSE_KEYPOINT from any detector (DWPose, SDPose, ...). Body and face keep their points; the "
-        "hands are a first estimate in space: wrists, palm direction and finger bending."
+        "hands are fitted in space: wrists, palms and every finger joint, smooth over the whole clip."
     )
     RETURN_TYPES = ("EMO2_MOTION", "FLOAT", "INT", "EMO2_FRAMING")
     RETURN_NAMES = ("motion", "fps", "frame_count", "framing")
@@ -142,14 +155,19 @@ class PoseKeypointToMotion:
                 "framing": ("EMO2_FRAMING", {"tooltip": "Where the person is in the picture; without it, measured from "
                                                         "neck and shoulders."}),
                 "hands": HANDS,
+                "hand_fit": HAND_FIT,
             },
         }  # fmt: skip
 
     def convert(
         self, pose_keypoint: Any, fps: float, person: int, framing: Framing | None = None,
-        hands: HandModel | None = None,
+        hands: HandModel | None = None, hand_fit: str = "fit",
     ) -> tuple[Motion, float, int, Framing]:  # fmt: skip
-        motion = from_pose_keypoint(pose_keypoint, fps, framing, hands, person)
+        progress = Ticks("fitting hands")
+        try:
+            motion = from_pose_keypoint(pose_keypoint, fps, framing, hands, person, fits(hand_fit), progress)
+        finally:
+            progress.close()
         if not motion.visible.any():
             host.warn("No hand was found in any frame: both rest and are marked not visible.")
         return motion, motion.fps, len(motion), motion.framing

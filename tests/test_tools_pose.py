@@ -1,6 +1,7 @@
 """The body behind the hands, and POSE_KEYPOINT in all the forms it is met in."""
 
 import copy
+import functools
 import json
 
 import numpy as np
@@ -9,13 +10,16 @@ from emo2.models.errors import EMO2Error
 from emo2.models.hands import load_hands
 from emo2.models.hands.quaternions import angle
 from emo2.models.pose import body
-from emo2.models.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
+from emo2.models.pose.pose_keypoint import from_pose_keypoint as read_pose_keypoint
+from emo2.models.pose.pose_keypoint import to_pose_keypoint
 from emo2.models.types import Framing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_cases import gestures
 
 HANDS = load_hands()
+from_pose_keypoint = functools.partial(read_pose_keypoint, fit=False)
+"""What is read, and the first estimate; test_pose_fit.py has the fit."""
 PLACES = st.tuples(*[st.floats(-0.6, 0.6)] * 3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,11 +31,16 @@ class Points(NamedTuple):
     face_scores: np.ndarray
 
 
-def motion_of_points(found: Points, fps: float, framing: Framing, hands: HandModel | None = None) -> Motion:
-    """Body and face keep their 2D points; hands become a first estimate in space (`lift_hands`).
+def motion_of_points(
+    found: Points, fps: float, framing: Framing, hands: HandModel | None = None, fit: bool = True,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Motion:  # fmt: skip
+    """Body and face keep their 2D points; hands come into space.
 
-    Hands that lie at each other's wrists over the clip change sides. hands: whose proportions are assumed (None: the
-    neutral hand). Frames without a hand have it filled in, marked not visible.
+    fit: by optimisation over the whole clip (`fit_hands`, about as long as the clip lasts at most), or as a first
+    estimate frame by frame (`lift_hands`, far quicker). Hands that lie at each other's wrists over the clip change
+    sides. hands: whose proportions are assumed (None: the neutral hand). Frames without a hand have it filled in,
+    marked not visible. on_step(done, total): called while fitting, may raise to stop.
     """
     body, body_scores, points, scores, face, face_scores = found
     if _swapped(points, scores, body, body_scores):
@@ -44,7 +50,12 @@ def motion_of_points(found: Points, fps: float, framing: Framing, hands: HandMod
         from ..hands import load_hands
 
         hands = load_hands(None)
-    lifted = lift_hands(points, scores, body, body_scores, framing, fps, hands, offset)
+    if fit:
+        from .fit import fit_hands
+
+        lifted = fit_hands(points, scores, body, body_scores, framing, fps, hands, offset, on_step)
+    else:
+        lifted = lift_hands(points, scores, body, body_scores, framing, fps, hands, offset)
     scores = scores * lifted.seen[..., None]
     confidence = np.where(lifted.seen, scores.mean(-1), 0)
     return Motion(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,18 @@ def is_keypoint_set(path: Path) -> bool:
 
 
 def motion_from_keypoints(
-    path: Path, fps: float, framing: Framing | None = None, hands: HandModel | None = None, where: str = "keypoints"
-) -> Motion:
-    """The motion of a keypoint set: 2D points as they are, hands estimated in space.
+    path: Path, fps: float, framing: Framing | None = None, hands: HandModel | None = None, where: str = "keypoints",
+    fit: bool = True, on_step: Callable[[int, int], None] | None = None,
+) -> Motion:  # fmt: skip
+    """The motion of a keypoint set: 2D points as they are, hands in space.
 
-    framing: where the person is in the picture; None: the clip's median neck and shoulders. fps: of the set.
+    framing: where the person is in the picture; None: the clip's median neck and shoulders. fps: of the set. fit,
+    on_step: as `motion_of_points` takes them.
     """
     found, size = load_keypoints(path, where)
     try:
-        return motion_of_points(found, fps, framing or framing_of(found.body, found.body_scores, size), hands)
+        framing = framing or framing_of(found.body, found.body_scores, size)
+        return motion_of_points(found, fps, framing, hands, fit, on_step)
     except EMO2Error as error:
         raise error.at(input=where) if error.input == "framing" else error from None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,13 +71,16 @@ def from_pose_keypoint(
     framing: Framing | None = None,
     hands: HandModel | None = None,
     person: int = 0,
+    fit: bool = True,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Motion:
     """A `Motion` from OpenPose dicts, one a frame (a single dict, or JSON text, is read too).
 
     framing: where the person is; None: the median neck and shoulder width of the clip. hands: the hand whose
     proportions are assumed (None: the neutral one). person: whose motion, counted in the first frame in which there are
     that many people; from there on it is whoever is nearest to where they were. Body and face keep their 2D points;
-    hands become a first estimate in space (`lift_hands`). Frames without a hand have it filled in, marked not visible.
+    hands come into space as `motion_of_points` says, which fit and on_step are for. Frames without a hand have it
+    filled in, marked not visible.
     """
     people, canvas = _people(frames, person)
     body, body_scores = _part(people, "pose_keypoints_2d")
@@ -93,7 +96,7 @@ def from_pose_keypoint(
     if framing is None:
         framing = framing_of(body, body_scores, _own_size(frames, sizes))
     found = Points(body, body_scores, points, scores, face, face_scores)
-    return motion_of_points(found, fps, framing, hands)
+    return motion_of_points(found, fps, framing, hands, fit, on_step)
 
 
 def _frames(value: Any) -> list[Any]:
