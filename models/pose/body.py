@@ -37,13 +37,21 @@ _REST = np.array([
     [0.11, 0.52, 0.0], [0.12, 0.94, 0.0], [0.12, 1.34, 0.02],
     [-0.034, -0.248, -0.06], [0.034, -0.248, -0.06], [-0.078, -0.228, 0.02], [0.078, -0.228, 0.02],
 ])  # fmt: skip
-# Where an elbow would rather be: out, down and a little behind. The direction is one that a hand in front of the body
-# never lies in, so the elbow never flips.
-_ELBOW_TOWARDS = np.array([[0.55, 0.6, 0.6], [-0.55, 0.6, 0.6]]) / np.linalg.norm([0.55, 0.6, 0.6])
+ELBOW_TOWARDS = np.array([[0.55, 0.6, 0.6], [-0.55, 0.6, 0.6]]) / np.linalg.norm([0.55, 0.6, 0.6])
+"""Where an elbow would rather be: out, down and a little behind. The direction is one that a hand in front of the body
+never lies in, so the elbow never flips."""
 
 
-def elbows(shoulders: np.ndarray, wrists: np.ndarray, towards: np.ndarray) -> np.ndarray:
+def elbows(
+    shoulders: np.ndarray,
+    wrists: np.ndarray,
+    towards: np.ndarray,
+    upper: float = UPPER_ARM,
+    fore: float = FOREARM,
+) -> np.ndarray:
     """Elbows (..., 3) of arms from `shoulders` to `wrists` (..., 3), bent to the side `towards` (unit vectors).
+
+    upper, fore: lengths of the two bones, metres.
 
     A wrist out of reach gets a straight arm, the elbow on the line at the upper arm's share of its length; one nearer
     than the arm can fold gets the fullest bend. Continuous in its arguments: the bend fades out where the arm points
@@ -54,13 +62,13 @@ def elbows(shoulders: np.ndarray, wrists: np.ndarray, towards: np.ndarray) -> np
     # A wrist in its own shoulder has no direction: it fades into hanging down.
     line = line + np.array([0.0, 1.0, 0.0]) * np.maximum(0.01 - far, 0)
     direction = line / np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
-    reach = UPPER_ARM + FOREARM
-    bent = np.clip(far, UPPER_ARM - FOREARM + 0.02, reach)
-    along = (bent**2 + UPPER_ARM**2 - FOREARM**2) / (2 * bent)
-    out = np.sqrt(np.maximum(UPPER_ARM**2 - along**2, 0))
+    reach = upper + fore
+    bent = np.clip(far, abs(upper - fore) + 0.02, reach)
+    along = (bent**2 + upper**2 - fore**2) / (2 * bent)
+    out = np.sqrt(np.maximum(upper**2 - along**2, 0))
     side = towards - (towards * direction).sum(-1, keepdims=True) * direction
     side = side / np.sqrt((side**2).sum(-1, keepdims=True) + 1e-5)
-    along = np.where(far > reach, UPPER_ARM / reach * far, along)
+    along = np.where(far > reach, upper / reach * far, along)
     return shoulders + direction * along + side * out
 
 
@@ -81,7 +89,7 @@ def body_joints(
     root = framing.root() + (np.zeros((count, 3)) if body_offset is None else np.asarray(body_offset, float))
     joints = np.einsum("fij,pj->fpi", turn, _REST) + root[:, None]
     joints[:, WRISTS] = wrists
-    towards = np.einsum("fij,hj->fhi", turn, _ELBOW_TOWARDS)
+    towards = np.einsum("fij,hj->fhi", turn, ELBOW_TOWARDS)
     joints[:, ELBOWS] = elbows(joints[:, SHOULDERS], wrists, towards)
     return joints
 
