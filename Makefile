@@ -21,6 +21,7 @@ $(VENV)/.standalone: $(BIN)/python requirements.txt constraints.txt pyproject.to
 
 $(VENV)/.test: $(VENV)/.standalone
 	$(INSTALL) -e '.[standalone,test]'
+	$(INSTALL) --no-deps rtmlib
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.standalone

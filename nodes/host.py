@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from ..models.checkpoints.format import Header
 from ..models.errors import EMO2Error
 from ..models.video.video_file import VideoFile
-from .model_folders import kind_of, walk
+from .model_folders import beside, kind_of, walk
 
 log = logging.getLogger("emo2")
 PACK = Path(__file__).resolve().parents[1]
@@ -33,6 +34,7 @@ OWN_FOLDERS = {
     "emo2": {".safetensors"},
     "mano": {".pkl", ".npz"},
     "echomimic_v2": {".pth", ".safetensors"},
+    "dwpose": {".onnx"},
 }
 """Model folders that ComfyUI does not have by itself, with what it lists there; `register_folders` tells it."""
 WARNING_EVENT = "emo2.warning"
@@ -106,10 +108,11 @@ def _roots(folder: str) -> list[tuple[Path, int | None]]:
     """Folders to look in, best first, each with how many levels deep (None: all)."""
     if inside():
         register_folders()
-        try:
-            return [(Path(path), None) for path in _comfy("folder_paths").get_folder_paths(folder)]
-        except KeyError:
-            return []
+        folder_paths = _comfy("folder_paths")
+        more = beside(folder, folder_paths.models_dir, folder_paths.get_folder_paths("custom_nodes"))
+        with suppress(KeyError):
+            more = [Path(path) for path in folder_paths.get_folder_paths(folder)] + more
+        return [(path, None) for path in dict.fromkeys(more)]
     roots: list[tuple[Path, int | None]] = []
     for directory in outside.models:
         roots.append((Path(directory) / folder, None))

@@ -1,16 +1,21 @@
-"""What lies in a model folder: files, Hugging Face folders, and the kind that a checkpoint's metadata names."""
+"""What lies in a model folder: files, Hugging Face folders, and what kind of network a file holds."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..models.checkpoints.format import read_header
 from ..models.errors import EMO2Error
+from ..models.pose.onnx_graph import read_graph
+from ..models.pose.wholebody import kind_of_graph
 
 log = logging.getLogger("emo2")
+OTHERS = ("detection", "onnx")
+"""Folders of other packs. They are looked into where ComfyUI does not know them; it is told nothing, so that what those
+packs list stays theirs."""
 
 
 def walk(root: Path, depth: int | None, folders: bool) -> Iterator[tuple[Path, bool]]:
@@ -36,11 +41,26 @@ def walk(root: Path, depth: int | None, folders: bool) -> Iterator[tuple[Path, b
             names.clear()
 
 
+def beside(folder: str, models: str, custom_nodes: Iterable[str]) -> list[Path]:
+    """Where files of a model folder lie beside the places that ComfyUI knows.
+
+    The pack comfyui_controlnet_aux keeps the DWPose files that it downloads in a folder of its own.
+    """
+    if folder in OTHERS:
+        return [Path(models) / folder]
+    if folder == "dwpose":
+        return [Path(packs) / "comfyui_controlnet_aux" / "ckpts" for packs in custom_nodes]
+    return []
+
+
 _kinds: dict[str, tuple[int, int, str | None]] = {}
 
 
 def kind_of(path: Path) -> str | None:
-    """The kind that a checkpoint's metadata names, or None; read once per state of the file on the disk."""
+    """The kind that a checkpoint's metadata names, or what an ONNX network is for ("pose", "person"), or None.
+
+    Read once per state of the file on the disk.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -50,7 +70,8 @@ def kind_of(path: Path) -> str | None:
         return known[2]
     kind = None
     try:
-        kind = read_header(path).kind
+        onnx = path.suffix.lower() == ".onnx"
+        kind = kind_of_graph(read_graph(path)) if onnx else read_header(path).kind
     except (EMO2Error, OSError, ValueError) as error:
         # A whole .safetensors file of somebody else's is nothing to talk about; a damaged one is.
         level = logging.WARNING if getattr(error, "__cause__", None) else logging.DEBUG

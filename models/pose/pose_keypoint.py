@@ -19,11 +19,11 @@ from ..errors import EMO2Error
 from ..hands.layer import HandModel
 from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS, Framing, Motion
 from .body import arm_keypoints
+from .coco_wholebody import COCO_IN_OPENPOSE
 from .keypoint_motion import KNOWN, Points, framing_of, motion_of_points
 
 WHERE = "pose_keypoint"
 _BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
-_COCO_17 = (0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _PARTS = {
     "pose_keypoints_2d": (BODY_POINTS, 25, 24, 17),
     "face_keypoints_2d": (FACE_POINTS, 68),
@@ -190,7 +190,7 @@ def _body_18(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     if len(points) == 25:
         return points[list(_BODY_25)], scores[list(_BODY_25)]
     if len(points) == 17:
-        points, scores = points[list(_COCO_17)], scores[list(_COCO_17)]
+        points, scores = points[list(COCO_IN_OPENPOSE)], scores[list(COCO_IN_OPENPOSE)]
         points[1], scores[1] = points[[2, 5]].mean(0), scores[[2, 5]].min()
         if scores[1] == 0:
             points[1] = 0

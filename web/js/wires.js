@@ -11,6 +11,7 @@ const COLOURS = {
   EMO2_VIDEO_MODEL: "#a85fb0",
   EMO2_REFERENCE: "#d486d8",
   EMO2_WINDOWS: "#9c93d8",
+  EMO2_POSE_DETECTOR: "#5fa8a0",
 };
 
 function paint() {
