@@ -54,7 +54,8 @@ LIMITS = """\
 
 ## Licence
 
-Apache-2.0, like the pack. The hand meshes are the pack's own, not MANO's.
+Apache-2.0, like the pack. The hand meshes are the pack's own, not MANO's. The networks in
+`detectors/`, which find people in pictures, are Google's (Apache-2.0; see the NOTICE there) and not counted above.
 """
 
 
