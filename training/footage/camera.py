@@ -25,9 +25,8 @@ class Camera:
         self.scales = [0.0]
 
     def take(self, frame: int, picture: np.ndarray, boxes: np.ndarray) -> None:
-        """Frame number `frame` of the clip, (H, W, 3) uint8, with people in boxes (n, 4) left, top, right, bottom, 0..1.
-
-        Only every STEP seconds is looked at.
+        """Frame number `frame` of the clip, (H, W, 3) uint8, with people in boxes (n, 4): left, top, right and bottom,
+        0..1. Only every STEP seconds is looked at.
         """
         if frame % self.every:
             return

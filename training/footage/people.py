@@ -113,7 +113,7 @@ def leaps(points: Points, size: tuple[int, int]) -> np.ndarray:
     pixels = np.array([size[1], size[0]])
     both = (points.body_scores[:, SHOULDERS] > 0).all(1)
     if not both.any():
-        return np.zeros(len(both) - 1)
+        return np.zeros(len(points.body) - 1)
     wide = np.linalg.norm((points.body[both, 2] - points.body[both, 5]) * pixels, axis=-1)
     unit = max(float(np.median(wide)), 1e-6)
     moved = np.linalg.norm(np.diff(points.body[:, [0, 1]], axis=0) * pixels, axis=-1) / unit

@@ -57,7 +57,8 @@ def prepare(
     hands: HandModel | None = None,
     progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Fill `folder` with records of the videos that are not in it yet; returns the report's summary.
+    """Fill `folder` with records of the videos that are not in it yet; returns the report's summary, with how many
+    videos this process found undone ("new") and how many of them all still are ("left").
 
     detector: makes the detector, when one is needed. part (k, n): this process takes every n-th video from k on; a
     video that another process has is passed over. progress(done, total): seconds of footage; may raise to stop.
@@ -92,7 +93,7 @@ def prepare(
             write_report(work)
             written = time.monotonic()
     work.publish(marks)
-    return write_report(work)
+    return write_report(work) | {"new": len(todo), "left": sum(not work.finished(mark) for mark in marks)}
 
 
 def _prepare_video(

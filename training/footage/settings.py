@@ -27,7 +27,7 @@ class Limits:
     least_fps: float = 15.0
     present: float = 0.8
     enlarge: float = 2.0
-    closest: float = 0.55
+    closest: float = 0.65
     hands: float = 0.1
     face: float = 0.5
     sharpness: float = 0.02

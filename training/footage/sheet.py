@@ -82,6 +82,7 @@ def _kept(record: Record, at: int, hands: HandModel) -> np.ndarray:
     axes = max(round(radius * (1 + width)), 1), max(round(2 * radius * opening), 1)
     cv2.ellipse(picture, (round(float(x)), round(float(y))), axes, 0, 0, 360, KEPT, 1, cv2.LINE_AA)
     sure = record.confidence[at]
+    lines: list[tuple[str, tuple[int, ...]]]
     lines = [(f"left {sure[0]:.2f}  right {sure[1]:.2f}", KEPT), (f"opening {opening:.2f}  width {width:.2f}", KEPT)]
     return legend(picture, lines)
 
