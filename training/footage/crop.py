@@ -14,10 +14,12 @@ NECK, SHOULDERS = (0.5, 0.41), 0.38
 """Where the neck is placed in the picture and how wide the shoulders are: the middle of what puppets have."""
 FARTHEST = 0.28
 """Shoulders may become this narrow to keep hands in the picture that reach far out."""
-SIDEWAYS, HEIGHTS = (0.36, 0.64), (0.3, 0.5)
+SIDEWAYS, LOWEST = (0.36, 0.64), 0.5
 """Where the neck may move to keep hands in the picture."""
-STAYS = ((0.25, 0.75), (0.2, 0.62))
-"""Where it must be in the end, or the person is cut off by the video's edge."""
+HEADROOM, HEAD = 0.9, 0.7
+"""Shoulder widths above the neck that a box keeps for the head with its hair, and those that a head surely needs."""
+STAYS = (0.25, 0.75)
+"""Where the neck must be from side to side in the end, or the person is cut off by the video's edge."""
 EVEN = 0.02
 """Share of the hand points that may stay outside on either side of a box that fits."""
 
@@ -83,8 +85,9 @@ def crop_for(framing: Framing, hands: np.ndarray, size: tuple[int, int]) -> Crop
         width = min(shoulder / share, most)
         extent = np.array([width, width * aspect])
         place = neck - np.array(NECK) * extent
-        nearest = neck - np.array([SIDEWAYS[1], HEIGHTS[1]]) * extent
-        farthest = neck - np.array([SIDEWAYS[0], HEIGHTS[0]]) * extent
+        nearest = neck - np.array([SIDEWAYS[1], LOWEST]) * extent
+        farthest = neck - np.array([SIDEWAYS[0] * width, HEADROOM * shoulder])
+        nearest = np.minimum(nearest, farthest)  # the head goes before the hands
         # As little to the side as brings the hands in; where both sides stick out, in between.
         place = np.where(high - low > extent, (low + high - extent) / 2, np.clip(place, high - extent, low))
         place = np.clip(np.clip(place, nearest, farthest), 0, source - extent)
@@ -98,8 +101,9 @@ def crop_for(framing: Framing, hands: np.ndarray, size: tuple[int, int]) -> Crop
 
 def cut_off(crop: Crop, framing: Framing) -> bool:
     """Whether the neck ends up where head or shoulders are cut off by the picture's edge."""
-    neck = crop.place(np.array(framing.neck))
-    return any(not low <= at <= high for at, (low, high) in zip(neck, STAYS))
+    x, y = crop.place(np.array(framing.neck))
+    head = HEAD * framing.shoulder_width * framing.size[1] / crop.box[3]
+    return not (STAYS[0] <= x <= STAYS[1] and head <= y <= LOWEST + head)
 
 
 __all__ = ["NECK", "SHOULDERS", "Crop", "crop_for", "cut_off"]

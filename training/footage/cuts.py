@@ -78,16 +78,21 @@ def find_cuts(looks: Looks, fps: float) -> np.ndarray:
     reach = max(round(SECONDS * fps), 2)
     before = np.arange(count - 1)
     step = differences(looks, before, before + 1)  # step[i]: from frame i to frame i + 1
-    cuts = []
+    cuts: list[int] = []
     for i in np.flatnonzero(step > JUMP):
         low, high = max(i - reach, 0), min(i + reach + 1, len(step))
         others = np.concatenate([step[low:i], step[i + 1 : high]])
-        if step[i] < step[low:high].max() or (step[i] <= HARD and not _spike(step[i], others)):
+        if step[i] <= HARD and not _spike(step[i], others):
             continue
-        left, right = np.arange(max(i - reach, 0), i + 1), np.arange(i + 1, min(i + 1 + reach, count))
+        left, right = np.arange(low, i + 1), np.arange(i + 1, min(i + 1 + reach, count))
         apart = differences(looks, np.repeat(left, len(right)), np.tile(right, len(left)))
-        if apart.min() >= STAYS * step[i]:
-            cuts.append(i + 1)
+        if apart.min() < STAYS * step[i]:
+            continue
+        if cuts and i + 1 - cuts[-1] <= reach:  # two steps of one cut: the larger one is where it is
+            if step[i] > step[cuts[-1] - 1]:
+                cuts[-1] = int(i) + 1
+        else:
+            cuts.append(int(i) + 1)
     return np.array(cuts, np.int64)
 
 

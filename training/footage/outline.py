@@ -12,8 +12,9 @@ from ...models.pose.body import ELBOWS, LIMBS, SHOULDERS, WRISTS
 from ...models.pose.keypoint_motion import Points
 from ...models.types import SHOULDER_METRES, Framing
 
-ARM, LEG, MARGIN = 0.055, 0.09, 0.03
-"""Half the thickness of an arm and of a leg with clothes, and what everything is widened by, metres."""
+ARM, LEG, TRUNK, MARGIN = 0.05, 0.09, 0.03, 0.02
+"""Half the thickness of an arm and of a leg with clothes, how far a trunk goes beyond its joints, and what everything is
+widened by, metres."""
 HEAD = (0.13, 0.17)
 """Half axes of a head with its hair, metres."""
 HEAD_UP = 0.2
@@ -44,7 +45,7 @@ def person_masks(points: Points, framing: Framing, size: tuple[int, int]) -> np.
                 corners += [np.array([body[i, 0], size[0] + thick(LEG)]) for i in (2, 5)]
             hull = cv2.convexHull(np.array(corners, np.float32)).round().astype(np.int32)
             cv2.fillConvexPoly(mask, hull, 255)
-            cv2.polylines(mask, [hull], True, 255, thick(ARM))
+            cv2.polylines(mask, [hull], True, 255, thick(TRUNK))
         head = _head(points, f, body, known, extent, metre)
         if head is not None:
             cv2.ellipse(mask, at(head), (thick(HEAD[0]) // 2, thick(HEAD[1]) // 2), 0, 0, 360, 255, -1)
