@@ -98,9 +98,9 @@ def _person(
 ) -> tuple[Points, Framing]:
     """The chosen person's points, normalised to the video, and their framing in it; else why there is none."""
     limits = settings.limits
-    tracks = follow(watched, settings.fps)
+    tracks = follow(watched, settings.fps) if any(watched.people) else ()
     findings.note(people=len(tracks))
-    if not len(tracks):
+    if isinstance(tracks, tuple) or not len(tracks):
         raise Rejected("no person")
     person = choose(watched, tracks, waveform, settings.fps)
     present = float((tracks.seats[:, person] >= 0).mean())

@@ -13,7 +13,7 @@ from typing import Any
 from ...models.errors import EMO2Error
 from ...models.hands import HandModel
 from ...models.pose.detection import Detector
-from .clip import Findings, make_clip, write_records
+from .clip import Findings, make_clip, stretches, write_records
 from .cuts import divide, find_shots
 from .judging import Rejected
 from .reading import BrokenVideo, Footage
@@ -123,7 +123,8 @@ def _prepare_video(
         except BrokenVideo as broken:
             reason, detail = "broken file", str(broken)
         write_json(entry, {"clip": index, "first": first, "stop": stop, "reason": reason, "detail": detail,
-                           "measures": findings.values, "records": names})  # fmt: skip
+                           "measures": findings.values, "records": names, "frames": settings.frames,
+                           "starts": stretches(stop - first, settings.frames) if names else []})  # fmt: skip
     if footage is not None:
         name = re.sub(r"[^\w.-]+", "_", path.stem)[:60]
         sheet = work.folder / "sheets" / f"{number:05d}_{name}.png"

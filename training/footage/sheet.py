@@ -36,17 +36,17 @@ def write_sheet(
     if not cells:
         return
     cv2.setRNGSeed(0)
-    records: dict[str, Record] = {}
+    held: dict[str, Record] = {}
 
     def read(frame: int) -> np.ndarray:
         clip = cells[frame]
-        for name in clip["records"]:
-            record = records.get(name) or read_record(place / name)
-            records.clear()
-            records[name] = record
-            at = frame - clip["first"] - record.start
-            if 0 <= at < len(record):
-                return _kept(record, at, hands)
+        at = frame - clip["first"]
+        for name, start in zip(clip["records"], clip["starts"]):
+            if start <= at < start + clip["frames"]:
+                if name not in held:  # frames come in order, so one record at a time is enough
+                    held.clear()
+                    held[name] = read_record(place / name)
+                return _kept(held[name], at - start, hands)
         return _left_out(footage, frame, clip, size)
 
     picture = contact_sheet(read, np.array(sorted(cells)), COLUMNS, WIDTH, footage.fps)
