@@ -106,9 +106,13 @@ def run(options: argparse.Namespace) -> int:
     if options.person_detector is not None and options.detector is None:
         raise EMO2Error("--person-detector", "a --detector that it goes with", "none", "Give both, or none.")
     import cv2
+    import torch
     from tqdm import tqdm
 
-    cv2.setNumThreads(1)  # one process a core: more threads only wait for each other
+    # Pictures are cut and hands fitted in small pieces: more threads only wait for each other.
+    cv2.setNumThreads(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     hands = None
     if options.mano is not None:
         from ..models.hands import load_hands
@@ -116,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
         hands = load_hands(options.mano)
     with tqdm(desc="prepare", total=1, bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
         summary = prepare(videos, folder, settings, _detector(options), part, hands, _tick(bar))
+    torch.set_num_threads(threads)
     print(told(summary, folder))
     if options.vae is not None and summary["left"]:
         print(f"{summary['left']} videos are with other processes; the last of them encodes, or this command again")

@@ -71,7 +71,9 @@ class Scenes:
         self.frames.append(frames)
         self.people.extend(people)
         length = len(people) * 640
-        self.sounds.append(np.zeros(length) if sound is None else np.pad(sound[:length], (0, max(length - len(sound), 0))))
+        self.sounds.append(
+            np.zeros(length) if sound is None else np.pad(sound[:length], (0, max(length - len(sound), 0)))
+        )
         return self
 
     def puppet(self, seed, count=30, at=0):

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,10 +23,9 @@ from emo2.training.puppets.latents import encode_cache
 from emo2.training.readers.prepared import read_folder
 from emo2.training.video_clip import VideoClipRecipe
 from emo2.training.video_image import VideoImageRecipe
-from footage_cases import FRAMES, PICTURE, SIZE, Knowing, Scenes, moved, number_in, settings
+from footage_cases import FRAMES, PICTURE, SIZE, Knowing, Scenes, settings
 from training_video_cases import NETWORK, fill
-
-SPEECH = {"rate": 16000}
+from video_run_cases import one_thread  # noqa: F401
 
 
 def rows_of(folder):
@@ -61,6 +61,21 @@ def prepared(scenes, video, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared") / "set"
     summary = prepare([video], folder, settings(), lambda: Knowing(scenes.people))
     return folder, summary
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """Hands by the first estimate: where only the way of the work is looked at."""
+    monkeypatch.setattr(clips, "motion_of_points", partial(clips.motion_of_points, fit=False))
+
+
+@pytest.fixture(scope="module")
+def quick_set(scenes, video, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quick") / "set"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "motion_of_points", partial(clips.motion_of_points, fit=False))
+        prepare([video], folder, settings(), lambda: Knowing(scenes.people))
+    return folder
 
 
 def test_shots_become_records(prepared, scenes, video):
@@ -226,8 +241,8 @@ def test_clips_are_whole_again_for_the_motion_model(prepared):
         check_sources([{"kind": "prepared", "folder": str(folder), "body": "x"}])
 
 
-def test_nothing_is_done_twice_and_videos_may_be_added(prepared, scenes, video, tmp_path):
-    folder = shutil.copytree(prepared[0], tmp_path / "set")
+def test_nothing_is_done_twice_and_videos_may_be_added(quick_set, quickly, video, tmp_path):
+    folder = shutil.copytree(quick_set, tmp_path / "set")
     before = contents(folder)
 
     def none():
@@ -252,7 +267,7 @@ def test_nothing_is_done_twice_and_videos_may_be_added(prepared, scenes, video, 
 
 
 @pytest.mark.parametrize("place", ["record", "entry", "sheet", "numbers", "moving"])
-def test_killed_anywhere_it_goes_on(prepared, scenes, video, tmp_path, monkeypatch, place):
+def test_killed_anywhere_it_goes_on(quick_set, quickly, scenes, video, tmp_path, monkeypatch, place):
     """A death at any step leaves what was done; the second run finishes, with the same bytes as one without a death."""
     from emo2.training.footage import work
 
@@ -281,19 +296,19 @@ def test_killed_anywhere_it_goes_on(prepared, scenes, video, tmp_path, monkeypat
         elif place == "numbers":
             patch.setattr(work, "write_json", dying(work.write_json, 3))
         else:
-            patch.setattr(work.os, "replace", dying(work.os.replace, 8 if False else 14))
+            patch.setattr(work, "record_path", dying(work.record_path, 3))
         with pytest.raises(Death):
             prepare([video], folder, settings(), lambda: Knowing(scenes.people))
     knowing = Knowing(scenes.people)
     prepare([video], folder, settings(), lambda: knowing)
-    assert contents(folder) == contents(prepared[0])
+    assert contents(folder) == contents(quick_set)
     done = {"record": 1, "entry": 1, "sheet": 3, "numbers": 3, "moving": 3}[place]
     again = [n for n in sorted(set(knowing.calls)) if n < scenes.starts[min(done, 2)]]
     assert not again or place in ("record", "entry") and min(knowing.calls) >= scenes.starts[done]
     assert not list(folder.rglob("*.part")) and not list((folder / "work").rglob("*.npz"))
 
 
-def test_parts_and_rivals_do_not_disturb_each_other(scenes, prepared, video, tmp_path):
+def test_parts_and_rivals_do_not_disturb_each_other(quickly, scenes, video, tmp_path):
     """Two processes with a part each give what one process gives; a video that is taken is passed over."""
     from emo2.training.footage.work import Work, mark_of
 
@@ -349,7 +364,7 @@ def test_videos_are_found(tmp_path):
         find_videos([tmp_path / "empty"])
 
 
-def test_the_command_reports(scenes, video, tmp_path, monkeypatch, capsys):
+def test_the_command_reports(quickly, scenes, video, tmp_path, monkeypatch, capsys):
     from emo2.runner import prepare as command
 
     monkeypatch.setattr(command, "_detector", lambda options: lambda: Knowing(scenes.people))
@@ -360,12 +375,12 @@ def test_the_command_reports(scenes, video, tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "2 of 3 clips kept" in told and "no person: 1 clips" in told and "report.csv" in told
     assert PuppetCache(out).encoded and json.loads((out / "summary.json").read_text())["records"] == 6
-    for wrong, word in ((["--size", "128"], "HEIGHTxWIDTH"), (["--size", "130x96"], "divisible by 8"),
-                        (["--part", "2/2"], "K/N"), (["--present", "2"], "share"), (["--vae", "x"], "no file"),
-                        (["--longest", "0.2"], "--longest"), (["--person-detector", str(file)], "--detector")):  # fmt: skip
-        assert main(["prepare", str(video), "--out", str(tmp_path / "other"), *wrong]) == 2
+    mistakes = [
+        ("--size 128", "HEIGHTxWIDTH"), ("--size 130x96", "divisible by 8"), ("--part 2/2", "K/N"),
+        ("--present 2", "share"), ("--vae x", "no file"), ("--longest 0.2", "--longest"),
+        (f"--person-detector {file}", "--detector"),
+    ]  # fmt: skip
+    for wrong, word in mistakes:
+        assert main(["prepare", str(video), "--out", str(tmp_path / "other"), *wrong.split()]) == 2
         assert word in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
-
-
-__all__ = ["moved", "number_in"]

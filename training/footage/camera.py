@@ -6,7 +6,7 @@ import numpy as np
 
 SIDE = 320
 """Longest side of the pictures in which movement is measured."""
-STEP = 0.32
+STEP = 0.16
 """Seconds between two of them."""
 FEATURES, FEWEST = 150, 12
 """Points of the background that are followed, and how many must be found again for it to count."""

@@ -13,8 +13,8 @@ from ...models.pose.keypoint_motion import Points
 from ...models.types import SHOULDER_METRES, Framing
 
 ARM, LEG, TRUNK, MARGIN = 0.05, 0.09, 0.03, 0.02
-"""Half the thickness of an arm and of a leg with clothes, how far a trunk goes beyond its joints, and what everything is
-widened by, metres."""
+"""Half the thickness of an arm and of a leg with clothes, how far a trunk goes beyond its joints, and what
+everything is widened by, metres."""
 HEAD = (0.13, 0.17)
 """Half axes of a head with its hair, metres."""
 HEAD_UP = 0.2
@@ -39,9 +39,12 @@ def person_masks(points: Points, framing: Framing, size: tuple[int, int]) -> np.
         for a, b in LIMBS[:12]:
             if known[a] and known[b]:
                 cv2.line(mask, at(body[a]), at(body[b]), 255, thick(ARM if {a, b} & _ARMS else LEG))
+        for hip, knee in ((8, 9), (11, 12)):
+            if known[hip] and not known[knee]:  # a half-body picture: the legs go on to its lower edge
+                cv2.line(mask, at(body[hip]), at((body[hip, 0], size[0])), 255, thick(LEG))
         if known[2] and known[5]:
             corners = [body[i] for i in _TRUNK if known[i]]
-            if not (known[8] or known[11]):  # a half-body picture: the trunk goes on to its lower edge
+            if not (known[8] or known[11]):
                 corners += [np.array([body[i, 0], size[0] + thick(LEG)]) for i in (2, 5)]
             hull = cv2.convexHull(np.array(corners, np.float32)).round().astype(np.int32)
             cv2.fillConvexPoly(mask, hull, 255)
