@@ -6,7 +6,7 @@ from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
 STAGES = (
     "audio", "sample_motion", "motion_edit", "combine", "motion_files", "motion_view", "gestures", "maps", "framing",
-    "pose_detectors", "video", "echomimic", "speed", "decode",
+    "pose_detectors", "pose_extract", "video", "echomimic", "speed", "decode",
 )  # fmt: skip
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)

@@ -20,7 +20,10 @@ from ..hands.layer import HandModel
 from ..types import BODY_POINTS, FACE_POINTS, HAND_POINTS, Framing, Motion
 from .body import arm_keypoints
 from .coco_wholebody import COCO_IN_OPENPOSE
+from .detection import Seen
 from .keypoint_motion import KNOWN, Points, framing_of, motion_of_points
+from .sides import repair_sides
+from .tracking import track
 
 WHERE = "pose_keypoint"
 _BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
@@ -40,7 +43,6 @@ def to_pose_keypoint(motion: Motion, hands: HandModel, certain: bool = False) ->
     zeros. certain: every known point gets score 1 (controlnet_aux draws nothing below that).
     """
     height, width = motion.framing.size
-    pixels = np.array([width, height])
     body, body_scores = motion.keypoints, motion.keypoint_scores
     if not (body_scores > 0).any():
         body, body_scores = arm_keypoints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
@@ -53,15 +55,41 @@ def to_pose_keypoint(motion: Motion, hands: HandModel, certain: bool = False) ->
         "hand_left_keypoints_2d": (hand_points[:, 0], hand_scores[:, 0]),
         "hand_right_keypoints_2d": (hand_points[:, 1], hand_scores[:, 1]),
     }
+    return _dicts(parts, (height, width), certain)
+
+
+def points_to_pose_keypoint(found: Points, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """One OpenPose dict a frame of one person's points as they are, in pixels of a picture of `size` (H, W).
+
+    A frame in which nothing is known has no person.
+    """
+    parts = {
+        "pose_keypoints_2d": (found.body, found.body_scores),
+        "face_keypoints_2d": (found.face, found.face_scores),
+        "hand_left_keypoints_2d": (found.hands[:, 0], found.hand_scores[:, 0]),
+        "hand_right_keypoints_2d": (found.hands[:, 1], found.hand_scores[:, 1]),
+    }
+    known = [scores.reshape(len(scores), -1) for scores in (found.body_scores, found.hand_scores, found.face_scores)]
+    there = np.concatenate(known, axis=1).max(1) > 0
+    frames = _dicts(parts, size)
+    return [frame if there[i] else {**frame, "people": []} for i, frame in enumerate(frames)]
+
+
+def _dicts(
+    parts: dict[str, tuple[np.ndarray, np.ndarray]], size: tuple[int, int], certain: bool = False
+) -> list[dict[str, Any]]:
+    """OpenPose dicts of parts: points (F, P, 2) normalised and scores (F, P); a score of 0 makes zeros."""
+    height, width = size
     flat = {}
     for name, (points, scores) in parts.items():
         known = scores > 0
         scores = known.astype(np.float64) if certain else scores.astype(np.float64)
-        values = np.concatenate([points * pixels, scores[..., None]], axis=-1) * known[..., None]
-        flat[name] = values.reshape(len(motion), -1).tolist()
+        values = np.concatenate([points * [width, height], scores[..., None]], axis=-1) * known[..., None]
+        flat[name] = values.reshape(len(points), -1).tolist()
+    count = len(flat["pose_keypoints_2d"])
     return [
         {"people": [{name: rows[i] for name, rows in flat.items()}], "canvas_height": height, "canvas_width": width}
-        for i in range(len(motion))
+        for i in range(count)
     ]
 
 
@@ -78,11 +106,11 @@ def from_pose_keypoint(
 
     framing: where the person is; None: the median neck and shoulder width of the clip. hands: the hand whose
     proportions are assumed (None: the neutral one). person: whose motion, counted in the first frame in which there are
-    that many people; from there on it is whoever is nearest to where they were. Body and face keep their 2D points;
-    hands come into space as `motion_of_points` says, which fit and on_step are for. Frames without a hand have it
-    filled in, marked not visible.
+    that many people; before and after they are followed through crossings and absences (`tracking`). Sides that were
+    exchanged for some frames are put right (`sides`). Body and face keep their 2D points; hands come into space as
+    `motion_of_points` says, which fit and on_step are for. Frames without a hand have it filled in, marked not visible.
     """
-    people, canvas = _people(frames, person)
+    people, canvas = _people(frames, person, fps)
     body, body_scores = _part(people, "pose_keypoints_2d")
     face, face_scores = _part(people, "face_keypoints_2d")
     left, right = (_part(people, f"hand_{side}_keypoints_2d") for side in ("left", "right"))
@@ -96,6 +124,7 @@ def from_pose_keypoint(
     if framing is None:
         framing = framing_of(body, body_scores, _own_size(frames, sizes))
     found = Points(body, body_scores, points, scores, face, face_scores)
+    found = repair_sides(found, np.arange(len(body)) / max(fps, 1e-3), framing.size[1] / framing.size[0])
     return motion_of_points(found, fps, framing, hands, fit, on_step)
 
 
@@ -119,7 +148,7 @@ def _frames(value: Any) -> list[Any]:
     return list(value)
 
 
-def _people(value: Any, person: int) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+def _people(value: Any, person: int, fps: float) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
     """One person's dict a frame ({} where they are missing), and the canvas (width, height), NaN where unknown."""
     frames = _frames(value)
     if person < 0:
@@ -132,27 +161,37 @@ def _people(value: Any, person: int) -> tuple[list[dict[str, Any]], list[tuple[f
     most = max(len(people) for people in crowd)
     if most <= person:
         raise EMO2Error("person", f"a number below {most} (the most people in one frame)", person, "Choose another.")
+    if most == 1:  # nobody else to be mistaken for
+        return [people[0] if people else {} for people in crowd], sizes
     first = next(i for i, people in enumerate(crowd) if len(people) > person)
-    chosen: list[dict[str, Any]] = [{} for _ in frames]
-    chosen[first] = crowd[first][person]
-    for order in (range(first + 1, len(frames)), range(first - 1, -1, -1)):
-        last = _place(chosen[first])
-        for i in order:
-            if not crowd[i]:
-                continue
-            places = [_place(p) for p in crowd[i]]
-            gaps = [math.inf if p is None or last is None else float(np.hypot(*(p - last))) for p in places]
-            nearest = int(np.argmin(gaps)) if min(gaps) < math.inf else min(person, len(places) - 1)
-            chosen[i] = crowd[i][nearest]
-            last = places[nearest] if places[nearest] is not None else last
-    return chosen, sizes
+    seats = _follow(crowd, sizes, first, person, fps)
+    return [people[seat] if seat >= 0 else {} for people, seat in zip(crowd, seats)], sizes
 
 
-def _place(person: dict[str, Any]) -> np.ndarray | None:
-    """The middle of a person's known body points."""
-    points, scores = _points(person, "pose_keypoints_2d")
-    known = scores > 0
-    return points[known].mean(0) if known.any() else None
+def _follow(
+    crowd: list[list[dict[str, Any]]], sizes: list[tuple[float, float]], first: int, person: int, fps: float
+) -> list[int]:
+    """Where in each frame's list the person is that is number `person` in frame `first`; -1 where they are missing."""
+    seen = [[_seen(one) for one in people] for people in crowd]
+    known = [size for size in sizes if all(side > 0 for side in size)]
+    # Points are as they came, in pixels or normalised; only the shape of the picture matters here.
+    normalised = all(np.abs(one.body).max() <= 2 for people in seen for one in people)
+    aspect = known[0][0] / known[0][1] if known and normalised else 1.0
+    tracks = track(seen, np.arange(len(crowd)) / max(fps, 1e-3), aspect)
+    mine = np.flatnonzero(tracks.seats[first] == person)
+    if not len(mine):  # nothing is known of them there, or they are somebody else found twice
+        return [person if i == first else -1 for i in range(len(crowd))]
+    return [int(seat) for seat in tracks.seats[:, mine[0]]]
+
+
+def _seen(person: dict[str, Any]) -> Seen:
+    """What tracking needs of a person: the body's points and the box around all that is known."""
+    body, scores = _points(person, "pose_keypoints_2d")
+    parts = [(body, scores), *(_points(person, f"hand_{side}_keypoints_2d") for side in ("left", "right"))]
+    known = np.concatenate([points[sure > 0] for points, sure in parts])
+    box = np.concatenate([known.min(0), known.max(0)]) if len(known) else np.zeros(4)
+    none = np.zeros((2, HAND_POINTS, 2)), np.zeros((2, HAND_POINTS)), np.zeros((FACE_POINTS, 2)), np.zeros(FACE_POINTS)
+    return Seen(body, scores, *none, box, float(scores.mean()))
 
 
 def _part(people: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -169,8 +169,8 @@ class PictureFrames:
     def _picture(self, index: int, size: tuple[int, int]) -> np.ndarray:
         import cv2
 
-        values = self.images[index].detach().cpu().float().clamp(0, 1).nan_to_num(0.0)
-        picture = (values * 255 + 0.5).byte().numpy()
+        values = np.nan_to_num(self.images[index].detach().cpu().float().numpy(), nan=0.0, posinf=1.0, neginf=0.0)
+        picture = (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
         picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
         if picture.shape[:2] != size:
             picture = cv2.resize(np.ascontiguousarray(picture), size[::-1], interpolation=cv2.INTER_AREA)

@@ -14,6 +14,7 @@ import av
 import torch
 
 from ...models.errors import EMO2Error
+from ...models.video.read_frames import display_size, upright
 from ...models.video.sound import LAYOUTS, Sound, sound_of
 from ...models.whole_files import whole_file
 from ...nodes.saving import check_prefix
@@ -118,6 +119,10 @@ class VideoFromFile:
         except (av.FFmpegError, OSError) as error:
             raise EMO2Error("file", "a video file", f"{self.path} ({error})", REMEDY) from error
 
+    def get_stream_source(self) -> str:
+        """Where the video lies, for nodes that read it piece by piece."""
+        return str(self.path)
+
     def get_dimensions(self) -> tuple[int, int]:
         """(width, height)"""
         with self._open() as container:
@@ -130,14 +135,16 @@ class VideoFromFile:
             return stream.format.components[0].bits if stream.format else 8
 
     def get_components(self) -> Components:
-        frames = []
+        frames: list[torch.Tensor] = []
+        size: tuple[int, int] | None = None
         with self._open() as container:
             stream = self._stream(container)
             rate = Fraction(stream.average_rate) if stream.average_rate else Fraction(1)
             has_sound = bool(container.streams.audio)
             try:
                 for frame in container.decode(stream):
-                    frames.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).float() / 255.0)
+                    size = size or display_size(frame)  # upright, as ComfyUI gives what phones film
+                    frames.append(torch.from_numpy(upright(frame, size)).float() / 255.0)
             except av.FFmpegError as error:
                 raise EMO2Error("file", "a whole video file", f"{self.path} ({error})", REMEDY) from error
         if not frames:

@@ -154,6 +154,31 @@ def test_comfyuis_own_audio_encoder_is_understood(run, wav2vec2):
     assert run(graph).succeeded().outputs()[shown]["images"]
 
 
+def test_a_person_out_of_pictures_a_video_and_a_file(server, run):
+    """ComfyUI's three ways to hold a video give the same person."""
+    from PIL import Image
+    from video_cases import write_video
+
+    with Image.open(ROOT / "assets" / PICTURE) as picture:
+        frames = np.repeat(np.asarray(picture.convert("RGB"))[None], 4, axis=0)
+    write_video(server.base / "input" / "somebody.mp4", frames, 10)
+    graph = Graph()
+    pictures = graph.add("RepeatImageBatch", image=[graph.add("LoadImage", image=PICTURE), 0], amount=4)
+    made = graph.add("CreateVideo", images=[pictures, 0], fps=10.0)
+    loaded = graph.add("LoadVideo", file="somebody.mp4")
+    shown, said = [], []
+    for given in ({"images": [pictures, 0], "fps": 10.0}, {"video": [made, 0]}, {"video": [loaded, 0]}):
+        found = graph.add("EMO2ExtractPose", **given)
+        shown.append(graph.show(found, 6))
+        said.append(graph.add("PreviewAny", source=[found, 3]))
+        points = graph.add("EMO2PoseKeypointToMotion", pose_keypoint=[found, 1], fps=10.0)
+        graph.show(graph.add("EMO2DrawOpenPose", motion=[points, 0], width=128))
+        graph.add("SaveAudio", audio=[found, 5], filename_prefix="every/silence")
+    outputs = run(graph).succeeded().outputs()
+    assert [outputs[node]["text"] for node in said] == [["4"]] * 3
+    assert all(len(outputs[node]["images"]) == 1 for node in shown)
+
+
 def test_the_graphs_here_and_the_workflows_leave_no_node_out():
     used = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("test_*.py")))
     for path in (ROOT / "workflows" / "api").glob("*.json"):
