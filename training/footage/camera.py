@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 SIDE = 320
 """Longest side of the pictures in which movement is measured."""
 STEP = 0.16
 """Seconds between two of them."""
-FEATURES, FEWEST = 150, 12
-"""Points of the background that are followed, and how many must be found again for it to count."""
+CELLS, FEATURES, FEWEST = 5, 8, 12
+"""The picture is divided into so many cells a side; points of the background that are followed in each, and how many in
+all must be found again for it to count."""
+PLAIN = 2.0
+"""Deviation of grey levels below which a cell has nothing in it to follow."""
 AROUND = 0.08
 """How much larger than their boxes people are taken to be."""
 
@@ -56,8 +61,8 @@ class Camera:
 
         assert self.before is not None and self.free is not None
         moved, grown = np.zeros(2), 0.0
-        found = cv2.goodFeaturesToTrack(self.before, FEATURES, 0.02, 7, mask=self.free)
-        if found is not None and len(found) >= FEWEST:
+        found = _features(self.before, self.free)
+        if len(found) >= FEWEST:
             there, ok, _ = cv2.calcOpticalFlowPyrLK(self.before, grey, found, None, winSize=(15, 15), maxLevel=3)
             back, again, _ = cv2.calcOpticalFlowPyrLK(grey, self.before, there, None, winSize=(15, 15), maxLevel=3)
             one, two = found.reshape(-1, 2), there.reshape(-1, 2)
@@ -69,6 +74,23 @@ class Camera:
                 moved, grown = _movement(one[good], two[good] - one[good])
         self.places.append(self.places[-1] + moved / max(grey.shape))
         self.scales.append(self.scales[-1] + grown)
+
+
+def _features(grey: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Corners (n, 1, 2) float32 of every part of the background: the strongest alone would lie on laid-over text."""
+    import cv2
+
+    found = []
+    rows, columns = (np.linspace(0, side, CELLS + 1).astype(int) for side in grey.shape)
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            part, mask = grey[top:bottom, left:right], free[top:bottom, left:right]
+            if min(part.shape) < 8 or not mask.any() or part[mask > 0].std() < PLAIN:
+                continue
+            corners = cv2.goodFeaturesToTrack(part, FEATURES, 0.1, 4, mask=mask)
+            if corners is not None:
+                found.append(corners + np.array([left, top], np.float32))
+    return np.concatenate(found) if found else np.zeros((0, 1, 2), np.float32)
 
 
 def _movement(places: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, float]:

@@ -13,6 +13,7 @@ from ...models.pose.body import SHOULDERS
 from ...models.pose.cleaning import Cleaning, clean_points
 from ...models.pose.detection import Detector, Seen
 from ...models.pose.keypoint_motion import Points
+from ...models.pose.sides import repair_sides
 from ...models.pose.tracking import Tracks, known_points, raw_points, track
 from .camera import Camera
 from .face import INNER_GAP, SIDES
@@ -81,6 +82,7 @@ def choose(watched: Watched, tracks: Tracks, waveform: np.ndarray | None, fps: f
 def points_of(watched: Watched, tracks: Tracks, person: int, fps: float) -> Points:
     """The chosen person's points, normalised to the picture, cleaned of errors; what is not known has score 0."""
     found = known_points(raw_points(watched.people, tracks.seats[:, person]))
+    found = repair_sides(found, np.arange(len(watched.people)) / fps, watched.aspect)
     return clean_points(found, fps, watched.size, CLEANING)[0]
 
 
