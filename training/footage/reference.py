@@ -31,7 +31,7 @@ def reference_frame(
         allowed = np.ones(count, bool)
     worth = -np.clip(opening - SHUT, 0, None) * 4 - np.where(face, 0.0, 2.0)
     sure = np.where(visible, confidence, 0.0)
-    worth = worth + sure.mean(1) - 0.5 * np.abs(sure[:, 0] - sure[:, 1])
+    worth = worth + sure.mean(1) - 0.75 * np.abs(sure[:, 0] - sure[:, 1])
     worth = worth + 0.3 * sharp / max(float(sharp.max(initial=0.0)), 1e-9)
     return int(np.where(allowed, worth, -np.inf).argmax())
 
