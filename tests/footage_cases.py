@@ -115,4 +115,4 @@ def moved(seen, dx, dy=0.0):
     )  # fmt: skip
 
 
-__all__ = ["FRAMES", "PICTURE", "SIZE", "Knowing", "Scenes", "moved", "number_in", "settings", "truth_of"]
+__all__ = ["FRAMES", "PICTURE", "SIZE", "Knowing", "Scenes", "moved", "number_in", "numbered", "settings", "truth_of"]

@@ -1,5 +1,7 @@
 """Shots are found where they begin, flashes and movement are none, dissolves belong to nobody."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from emo2.training.footage.cuts import Looks, differences, divide, find_cuts, find_shots, look
@@ -78,5 +80,5 @@ def test_black_frames_are_alike():
 def test_a_shot_is_divided_without_loss(first, length, longest):
     parts = divide((first, first + length), longest)
     assert parts[0][0] == first and parts[-1][1] == first + length
-    assert all(a[1] == b[0] for a, b in zip(parts, parts[1:]))
+    assert all(a[1] == b[0] for a, b in pairwise(parts))
     assert all(0 < stop - start <= longest for start, stop in parts)

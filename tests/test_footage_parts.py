@@ -1,4 +1,4 @@
-"""The pieces of preparation by themselves: boxes, mouths, references, records of a clip, who speaks, marks, settings."""
+"""The pieces of preparation by themselves: boxes, mouths, references, stretches, who speaks, marks, settings."""
 
 import cv2
 import numpy as np
@@ -55,7 +55,8 @@ def test_a_box_goes_along_with_hands_but_keeps_the_head():
     assert crop.place(head)[1] >= -1e-6
 
 
-def test_a_cut_is_where_the_box_says_at_any_size_it_is_read(rng=np.random.default_rng(1)):
+def test_a_cut_is_where_the_box_says_at_any_size_it_is_read():
+    rng = np.random.default_rng(1)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (540, 960, 3), dtype=np.uint8), (0, 0), 6)
     crop = crop_for(Framing((0.4, 0.45), 0.12, (540, 960)), np.zeros((0, 2)), (176, 128))
     whole = crop.cut(picture)
@@ -136,7 +137,8 @@ def test_hands_count_where_they_are_in_the_picture():
     assert hands_seen(found).tolist() == [[True, True], [False, True], [True, False]]
 
 
-def test_sharpness_falls_with_blur_and_not_with_size_or_contrast(rng=np.random.default_rng(0)):
+def test_sharpness_falls_with_blur_and_not_with_size_or_contrast():
+    rng = np.random.default_rng(0)
     picture = np.full((704, 512, 3), 120, np.uint8)
     for x, y, radius, grey in zip(*(rng.integers(0, n, 300).tolist() for n in (512, 704, 60, 256))):
         cv2.circle(picture, (x, y), radius, (grey,) * 3, -1, cv2.LINE_AA)

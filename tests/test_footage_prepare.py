@@ -111,9 +111,9 @@ def test_a_record_shows_the_person_where_its_numbers_say(prepared, scenes):
             known = (seen.body_scores > 0) & (record.motion.keypoint_scores[frame] > 0)
             a, b = seen.body[known], record.motion.keypoints[frame][known]
             # One scale for both axes in pixels, one shift: the crop is the same for all points.
-            design = lambda axis: np.stack([a[:, axis] * SIZE[1 - axis], np.ones(len(a))], 1)
-            fits = [np.linalg.lstsq(design(axis), b[:, axis] * PICTURE[1 - axis], rcond=None) for axis in (0, 1)]
-            assert all(np.abs(design(x) @ fits[x][0] - b[:, x] * PICTURE[1 - x]).max() < 0.6 for x in (0, 1))
+            design = [np.stack([a[:, axis] * SIZE[1 - axis], np.ones(len(a))], 1) for axis in (0, 1)]
+            fits = [np.linalg.lstsq(design[axis], b[:, axis] * PICTURE[1 - axis], rcond=None) for axis in (0, 1)]
+            assert all(np.abs(design[x] @ fits[x][0] - b[:, x] * PICTURE[1 - x]).max() < 0.6 for x in (0, 1))
             assert fits[0][0][0] == pytest.approx(fits[1][0][0], rel=0.02)
             mouth = seen.face[48:68].mean(0)
             there = [fits[x][0] @ [mouth[x] * SIZE[1 - x], 1] for x in (0, 1)]

@@ -79,7 +79,7 @@ def find_cuts(looks: Looks, fps: float) -> np.ndarray:
     before = np.arange(count - 1)
     step = differences(looks, before, before + 1)  # step[i]: from frame i to frame i + 1
     cuts: list[int] = []
-    for i in np.flatnonzero(step > JUMP):
+    for i in np.flatnonzero(step > JUMP).tolist():
         low, high = max(i - reach, 0), min(i + reach + 1, len(step))
         others = np.concatenate([step[low:i], step[i + 1 : high]])
         if step[i] <= HARD and not _spike(step[i], others):
@@ -90,9 +90,9 @@ def find_cuts(looks: Looks, fps: float) -> np.ndarray:
             continue
         if cuts and i + 1 - cuts[-1] <= reach:  # two steps of one cut: the larger one is where it is
             if step[i] > step[cuts[-1] - 1]:
-                cuts[-1] = int(i) + 1
+                cuts[-1] = i + 1
         else:
-            cuts.append(int(i) + 1)
+            cuts.append(i + 1)
     return np.array(cuts, np.int64)
 
 
@@ -113,7 +113,7 @@ def find_shots(looks: Looks, fps: float) -> list[tuple[int, int]]:
         crossed[cuts] = 1
         crossed = np.cumsum(crossed)
         changed[crossed[start + span] > crossed[start]] = 0
-        for i in np.flatnonzero(changed > DISSOLVE):
+        for i in np.flatnonzero(changed > DISSOLVE).tolist():
             # The strongest of the windows that overlap is the dissolve; a flash is over after it.
             near = slice(max(i - span // 2, 0), i + span // 2 + 1)
             if changed[i] == changed[near].max() and _stays(looks, i, i + span):

@@ -35,7 +35,7 @@ def mouth_of(face: np.ndarray, scores: np.ndarray, size: tuple[int, int], neck: 
     (F, 2) normalised and shoulder (pixels) place a mouth that is never seen.
     """
     pixels = np.asarray(face, np.float64) * np.array([size[1], size[0]])
-    known = (scores[:, LIPS] > 0).all(1)
+    known = np.asarray((scores[:, LIPS] > 0).all(1))
     jaw = (scores[:, SIDES] > 0).all(1)
     count = len(pixels)
     if not (known & jaw).any():
