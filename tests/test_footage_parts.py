@@ -152,6 +152,28 @@ def test_sharpness_falls_with_blur_and_not_with_size_or_contrast():
     assert sharpness(np.zeros_like(picture), framing) == 0
 
 
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_mask_holds_the_person_and_little_else(seed):
+    """The person is what stays the same before other scenes."""
+    from emo2.training.footage.outline import person_masks
+    from emo2.training.puppets.hands import neutral_hands
+    from emo2.training.puppets.world import Puppet
+
+    puppet = Puppet.draw(seed, "held-out", seconds=1.0, style="speaking")
+    own, *rest = (
+        puppet.video(SIZE, 0, 4, scene=scene).astype(int)
+        for scene in (None, *(Puppet.draw(other, "train", seconds=1.0).identity.scene for other in (100, 105)))
+    )
+    person = np.all([np.abs(own - other).max(-1) < 3 for other in rest], axis=0)
+    motion = puppet.with_face(puppet.motion).frames(0, 4)
+    hands = motion.framing.project(np.asarray(neutral_hands().pose(motion.rotations, motion.wrists())[1]))
+    points = Points(motion.keypoints, motion.keypoint_scores, hands, np.ones((4, 2, 21)), motion.face,
+                    motion.face_scores)  # fmt: skip
+    masks = person_masks(points, motion.framing, SIZE) > 0
+    assert (masks & person).sum() > 0.98 * person.sum()
+    assert (masks & person).sum() > 0.7 * (masks | person).sum()
+
+
 def test_whoever_speaks_is_chosen():
     from emo2.training.puppets.world import Puppet
 

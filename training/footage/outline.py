@@ -16,7 +16,11 @@ ARM, LEG, TRUNK, MARGIN = 0.05, 0.09, 0.03, 0.02
 """Half the thickness of an arm and of a leg with clothes, how far a trunk goes beyond its joints, and what
 everything is widened by, metres."""
 HEAD = (0.13, 0.17)
-"""Half axes of a head with its hair, metres."""
+"""Half axes of a head with its hair, metres: where no face says how large it is."""
+HAIR = (1.3, 1.75)
+"""The same in halves of a face's width."""
+COLLAR = ((-0.09, -0.07), (0.09, -0.07))
+"""Where the neck leaves the trunk, metres from the middle of the shoulders."""
 HEAD_UP = 0.2
 """Metres from the neck up to the middle of a head whose nose is not seen."""
 _TRUNK = (2, 5, 11, 8)
@@ -44,6 +48,7 @@ def person_masks(points: Points, framing: Framing, size: tuple[int, int]) -> np.
                 cv2.line(mask, at(body[hip]), at((body[hip, 0], size[0])), 255, thick(LEG))
         if known[2] and known[5]:
             corners = [body[i] for i in _TRUNK if known[i]]
+            corners += [(body[2] + body[5]) / 2 + np.array(place) * metre for place in COLLAR]
             if not (known[8] or known[11]):
                 corners += [np.array([body[i, 0], size[0] + thick(LEG)]) for i in (2, 5)]
             hull = cv2.convexHull(np.array(corners, np.float32)).round().astype(np.int32)
@@ -51,7 +56,8 @@ def person_masks(points: Points, framing: Framing, size: tuple[int, int]) -> np.
             cv2.polylines(mask, [hull], True, 255, thick(TRUNK))
         head = _head(points, f, body, known, extent, metre)
         if head is not None:
-            cv2.ellipse(mask, at(head), (thick(HEAD[0]) // 2, thick(HEAD[1]) // 2), 0, 0, 360, 255, -1)
+            middle, axes = head
+            cv2.ellipse(mask, at(middle), at(axes), 0, 0, 360, 255, -1)
         for hand in (0, 1):
             seen = points.hand_scores[f, hand] > 0
             if seen.sum() >= 3:
@@ -63,14 +69,15 @@ def person_masks(points: Points, framing: Framing, size: tuple[int, int]) -> np.
 
 def _head(
     points: Points, frame: int, body: np.ndarray, known: np.ndarray, extent: np.ndarray, metre: float
-) -> np.ndarray | None:
-    """The head's middle in pixels."""
-    jaw = points.face_scores[frame, :27] > 0
-    if jaw.all():
-        return points.face[frame, :27].mean(0) * extent - np.array([0, 0.03 * metre])
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The head's middle and half axes in pixels."""
+    up, axes = np.array([0, 0.03 * metre]), np.array(HEAD) * metre
+    if (points.face_scores[frame, :27] > 0).all():
+        face = points.face[frame, :27] * extent
+        return face.mean(0) - up, np.array(HAIR) * np.linalg.norm(face[16] - face[0]) / 2
     if known[0]:
-        return body[0] - np.array([0, 0.03 * metre])
-    return body[1] - np.array([0, HEAD_UP * metre]) if known[1] else None
+        return body[0] - up, axes
+    return (body[1] - np.array([0, HEAD_UP * metre]), axes) if known[1] else None
 
 
 __all__ = ["person_masks"]
