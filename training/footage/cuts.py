@@ -17,7 +17,7 @@ LEVELS = 4
 """Histogram bins of each colour."""
 HARD = 0.25
 """Difference (0..1) between two frames in a row that makes a cut."""
-JUMP, JUMP_RATIO = 0.02, 3.0
+JUMP, JUMP_RATIO = 0.02, 2.5
 """A smaller one makes a jump cut if it is at least this, and that many times the largest near it."""
 STAYS = 0.6
 """Share of the difference that must stay."""

@@ -32,7 +32,7 @@ class Limits:
     face: float = 0.5
     sharpness: float = 0.02
     overlap: float = 0.15
-    leap: float = 0.35
+    leap: float = 0.25
     wander: float = 0.2
     zoom: float = 0.08
     silent_ok: bool = False
