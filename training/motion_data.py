@@ -236,7 +236,7 @@ def open_sources(entries: Sequence[Mapping[str, Any]], fps: float = 25.0) -> lis
 
 def check_sources(entries: Any, count: Any = None) -> list[dict[str, Any]]:
     """The config's `data`, checked without opening anything: a folder of puppets' takes, or a list of
-    `{kind: puppets | beat2 | show, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count and
+    `{kind: puppets | beat2 | show | prepared, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count and
     seed; takes that are missing are made; count 0: those that are there). `count`: the default for puppets."""
     example = "[{kind: puppets, folder: data/motion}]"
     if count is None:
@@ -267,6 +267,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "puppets": ("count", "seed"),
     "beat2": ("style", "body", "hands", "fingers", "strict"),
     "show": ("style", "body", "hands", "strict"),
+    "prepared": ("style",),
 }
 """What a kind of data may be told besides kind, folder and weight; for real data, what its reader takes."""
 
@@ -282,10 +283,10 @@ def _open(entry: Mapping[str, Any], fps: float) -> Source:
     reader = import_module(f".readers.{entry['kind']}", __package__)
     options = {key: entry[key] for key in KEYS[entry["kind"]] if key in entry}
     takes = []
-    for waveform, motion, style in reader.read_folder(folder, fps=fps, **options):
+    for waveform, motion, style, *more in reader.read_folder(folder, fps=fps, **options):
         if style not in STYLES:
             LOG.warning("%s: style %r is none of the model's and goes untold", folder.name, style)
-        takes.append(Take.of(waveform, motion, style))
+        takes.append(Take.of(waveform, motion, style, *more))
     if not takes:
         raise EMO2Error("data folder", f"recordings of {entry['kind']}", f"none in {folder}", "Name their folder.")
     return Source(entry["kind"], TakeList(takes), weight)

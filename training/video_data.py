@@ -74,7 +74,9 @@ class Puppets:
         self._bytes = 0
         if not self.cache.encoded:
             given = f"pictures alone in {folder}"
-            raise EMO2Error("config recipe.data", "puppets with latents", given, "Run `emo2 puppets --vae FILE` on it.")
+            command = "prepare" if self.cache.info.get("kind") == "footage" else "puppets"
+            remedy = f"Run `emo2 {command} --vae FILE` on it."
+            raise EMO2Error("config recipe.data", "records with latents", given, remedy)
         first = self.cache[0]
         shape = tuple(first.latents.shape[1:])
         wanted = (config.latent_channels, *config.latent_size)

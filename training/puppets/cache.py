@@ -11,7 +11,7 @@ folder/00000.sampled.npy  (F, C, h, w) float16: the frames' latents as a video n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -284,8 +284,9 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
     hands = neutral_hands()
     _, joints = hands.pose(motion.rotations, motion.wrists())
     arrays: dict[str, Any] = {name: getattr(motion, name) for name in FRAME_FIELDS if name != "pose_strength"}
-    arrays |= _packed("pictures", pictures)
-    arrays |= _packed("mano", mano_maps(motion, hands, size)) | _packed("keypoint", keypoint_maps(motion, size))
+    arrays |= packed("pictures", as_png(pictures))
+    arrays |= packed("mano", as_png(mano_maps(motion, hands, size)))
+    arrays |= packed("keypoint", as_png(keypoint_maps(motion, size)))
     arrays |= {
         "hands": motion.framing.project(np.asarray(joints)).astype(np.float32),
         "mouth": p.mouth[part].astype(np.float32),
@@ -299,11 +300,21 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
                     "focal": framing.focal},
         "voice": p.voice, "sentence": p.sentence,
     }  # fmt: skip
+    save_record(path, arrays, info)
+
+
+def save_record(path: Path, arrays: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+    """One record as `read_record` reads it, whole or not at all."""
     with whole_file(path) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, info=np.array(json.dumps(info)), **arrays)
 
 
-def _packed(name: str, pictures: Any) -> dict[str, np.ndarray]:
-    coded = [cv2.imencode(".png", cv2.cvtColor(p, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].ravel()
-             for p in pictures]  # fmt: skip
+def as_png(pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Pictures (H, W, 3) uint8 as the bytes of PNG files."""
+    return [cv2.imencode(".png", cv2.cvtColor(p, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].ravel()
+            for p in pictures]  # fmt: skip
+
+
+def packed(name: str, coded: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Picture files in a row, and where each ends: the arrays of a record under `name`."""
     return {name: np.concatenate(coded), f"{name}_ends": np.cumsum([len(c) for c in coded]).astype(np.int64)}
