@@ -36,6 +36,9 @@ class Recorded(Conditions):
     def maps(self, frames, remember=False):
         return self.motion[:, :, frames], torch.ones(1, len(frames), 2)
 
+    def pose_strengths(self, frames):
+        return torch.ones(1, len(frames))
+
 
 @pytest.fixture(scope="module")
 def pipeline(folder):
