@@ -174,7 +174,7 @@ class Server:
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(comfyui, tmp_path_factory.mktemp("comfyui"), "--preview-method", "latent2rgb")
     try:
-        for sample in ("portrait.png", "speech.flac"):
+        for sample in ("portrait.png", "speech.flac", "driver.mp4"):
             running.upload(ROOT / "assets" / sample)
         yield running
     finally:
