@@ -1,7 +1,7 @@
 """The workflows that a video leads: alone, or together with a voice."""
 
 from build import Flow, Node
-from stages import hand_motion, pictured, result, sheet_of, voiced
+from stages import hand_motion, painted, pictured, result, sheet_of, voiced
 
 # ruff: noqa: E501
 PICTURE = "## 1. Your picture\nOne person, facing the camera: *choose file to upload*; the sample `portrait.png` lies in the pack's folder `assets`. The cross belongs between the shoulders, the bar's ends on them: it is where the driver's motion is moved to."
@@ -23,31 +23,6 @@ def driver(flow: Flow, framing: Node, seconds: float) -> tuple[Node, Node]:
     return found, fitted, clean
 
 
-def painted(
-    flow: Flow, note: str, picture: Node, framing: Node, motion: tuple[Node, str], features: Node | None
-) -> tuple[Node, Node]:
-    """Stage 2: (latents, frames)."""
-    model = flow.add("EMO2LoadVideoModel")
-    vae = flow.add("EMO2LoadVAE")
-    reference = flow.add(
-        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
-    )
-    heard = {} if features is None else {"audio_features": features["audio_features"]}
-    video = flow.add(
-        "EMO2SampleVideo",
-        model=model["model"],
-        reference=reference["reference"],
-        motion=motion,
-        seed=7,
-        steps=8,
-        cfg=1.5,
-        **heard,
-    )
-    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
-    flow.stage("Video", "video", note, [[model, vae, reference], [video, frames]])
-    return video, frames
-
-
 def pose_driven() -> Flow:
     flow = Flow()
     picture, framing = pictured(flow)
@@ -56,7 +31,7 @@ def pose_driven() -> Flow:
     look = flow.add("EMO2PreviewMotion", motion=fitted["motion"], image=picture["IMAGE"], every_nth=4)
     sheet = sheet_of(flow, "Motion over the picture", look["images"], look["fps"])
     flow.stage("Motion", "motion", CLEAN, [[clean, fitted, look], [*sheet]])
-    video, frames = painted(flow, POSE, picture, framing, look["motion"], None)
+    video, frames = painted(flow, POSE, picture, framing, look["motion"])
     result(flow, frames["images"], found["audio"], video["fps"], "pose_driven")
     return flow
 
@@ -82,6 +57,6 @@ def hybrid() -> Flow:
     look = flow.add("EMO2PreviewMotion", motion=both["motion"], image=picture["IMAGE"], every_nth=4)
     sheet = sheet_of(flow, "Motion over the picture", look["images"], look["fps"])
     flow.stage("Who leads", "motion", LEAD, [[both, look], [*sheet]])
-    video, frames = painted(flow, HYBRID, picture, framing, look["motion"], features)
+    video, frames = painted(flow, HYBRID, picture, framing, look["motion"], audio_features=features["audio_features"])
     result(flow, frames["images"], voice["AUDIO"], video["fps"], "hybrid")
     return flow

@@ -63,3 +63,21 @@ def result(flow: Flow, images: tuple[Node, str], audio: tuple[Node, str], fps: t
     sheet = flow.add("EMO2ContactSheet", title="Sheet of the result", images=images, fps=fps)
     sheet_saved = flow.add("SaveImage", images=sheet["sheet"], filename_prefix=f"{name}_sheet")
     flow.stage("Result", "output", RESULT, [[film, saved], [sheet, sheet_saved]])
+
+
+def painted(
+    flow: Flow, note: str, picture: Node, framing: Node, motion: tuple[Node, str], **further: tuple[Node, str]
+) -> tuple[Node, Node]:
+    """Stage 2 with the small model, led by `motion` and what `further` inputs of the sampler give: (latents, frames)."""
+    model = flow.add("EMO2LoadVideoModel")
+    vae = flow.add("EMO2LoadVAE")
+    reference = flow.add(
+        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
+    )
+    video = flow.add(
+        "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=motion, **further, seed=7,
+        steps=8, cfg=1.5,
+    )  # fmt: skip
+    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
+    flow.stage("Video", "video", note, [[model, vae, reference], [video, frames]])
+    return video, frames

@@ -3,7 +3,7 @@
 from build import Flow
 from driven import hybrid, pose_driven
 from photographs import echomimic_v2
-from stages import hand_motion, inputs, result, sheet_of
+from stages import hand_motion, inputs, painted, result, sheet_of
 from wan import wan_animate, wan_s2v
 
 # ruff: noqa: E501
@@ -32,17 +32,9 @@ def talking_avatar() -> Flow:
     ]
     flow.stage("Look", "look", LOOK, [[curve, curve_shown, overlay, *shown[0]], [mano, *shown[1], points, *shown[2]]])
 
-    model = flow.add("EMO2LoadVideoModel")
-    vae = flow.add("EMO2LoadVAE")
-    reference = flow.add(
-        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
+    video, frames = painted(
+        flow, VIDEO, picture, framing, motion["motion"], audio_features=features["audio_features"], hands=hands["hands"]
     )
-    video = flow.add(
-        "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=motion["motion"],
-        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=8, cfg=1.5,
-    )  # fmt: skip
-    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
-    flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])
 
     result(flow, frames["images"], voice["AUDIO"], video["fps"], "talking_avatar")
     return flow
@@ -120,17 +112,9 @@ def refocused() -> Flow:
     columns[1].insert(0, after)
     flow.stage("Accents", "motion", note, columns)
 
-    model = flow.add("EMO2LoadVideoModel")
-    vae = flow.add("EMO2LoadVAE")
-    reference = flow.add(
-        "EMO2EncodeReference", model=model["model"], vae=vae["vae"], image=picture["IMAGE"], framing=framing["framing"]
+    video, frames = painted(
+        flow, VIDEO, picture, framing, after["motion"], audio_features=features["audio_features"], hands=hands["hands"]
     )
-    video = flow.add(
-        "EMO2SampleVideo", model=model["model"], reference=reference["reference"], motion=after["motion"],
-        audio_features=features["audio_features"], hands=hands["hands"], seed=7, steps=8, cfg=1.5,
-    )  # fmt: skip
-    frames = flow.add("EMO2DecodeVideo", vae=vae["vae"], latent=video["latent"], reference=reference["reference"])
-    flow.stage("Video", "video", VIDEO, [[model, vae, reference], [video, frames]])
     result(flow, frames["images"], voice["AUDIO"], video["fps"], "refocused")
     return flow
 
