@@ -119,7 +119,7 @@ def test_refocused_runs(server, run, api):
 @pytest.mark.parametrize(("name", "more"), [("pose_driven", {}), ("hybrid", {"EMO2SampleHandMotion.steps": 2})])
 def test_what_a_video_leads_runs(server, run, api, name, more):
     """The driver is found in its video, brought onto the picture, and painted."""
-    drive = {"EMO2ExtractPose.end_second": 0.6, "EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
+    drive = {"Pose of the driver.end_second": 0.6, "EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
     prompt = api(name, drive | more)
     job = run(prompt).succeeded()
     frames, fps, sound = video_of(server, job, node_of(prompt, "SaveVideo"))
