@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -11,6 +12,7 @@ import torch
 from emo2.models.video.photograph import looks_like_photograph
 from emo2.training.puppets.mouth import mouth_shapes
 from emo2.training.puppets.voices import VARIANTS
+from emo2.training.puppets.world import Puppet
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +42,18 @@ def test_the_portrait_is_no_photograph(picture):
     assert not looks_like_photograph(torch.from_numpy(picture.copy())[None].float() / 255)
 
 
-@pytest.mark.parametrize("name", ["talking_avatar", "hand_motion_only", "long_video"])
+def test_the_driver_is_another_held_out_puppet_with_its_sound(maker):
+    with av.open(str(ASSETS / "driver.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        assert float(film.streams.video[0].average_rate) == 25.0 and film.streams.audio
+    puppet = Puppet.draw(maker.DRIVER, maker.SPLIT, seconds=maker.DRIVER_SECONDS, style="speaking", speed=(1.2, 1.2))
+    assert len(frames) == len(puppet.motion) == 125 and maker.DRIVER != maker.PUPPET
+    for at in (0, 60, 124):
+        (true,) = puppet.video(maker.DRIVER_SIZE, start=at, count=1)
+        assert np.abs(frames[at].astype(int) - true).mean() < 4, "run: python assets/make_samples.py"
+
+
+@pytest.mark.parametrize("name", ["talking_avatar", "hand_motion_only", "long_video", "pose_driven", "hybrid"])
 def test_the_workflows_frame_the_puppet_where_it_was_painted(maker, name):
     _, framing = maker.portrait()
     prompt = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
