@@ -124,4 +124,5 @@ class CleanPoseKeypoint:
         )  # fmt: skip
         found, size = points_of(pose_keypoint, None, person, fps)
         cleaned, report = clean_points(found, fps, size, how)
-        return pose_keypoint if how == OFF else pose_keypoint_of(cleaned, size), str(report)
+        alone = isinstance(pose_keypoint, list) and all(len((f or {}).get("people") or []) <= 1 for f in pose_keypoint)
+        return pose_keypoint if how == OFF and alone else pose_keypoint_of(cleaned, size), str(report)

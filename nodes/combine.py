@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..models.motion.combine import LEADERS, combine
+from ..models.errors import EMO2Error
+from ..models.motion.combine import CHECKED, FACE_LEADERS, LEADERS, combine, shares
 from ..models.pose.portrait import outside_warning
 from ..models.types import Motion
 from . import host
@@ -35,9 +36,9 @@ class CombineMotion:
                              "likes.", "voice"),
                 "body": who("Whose trunk, arms and legs. Arms always reach the hands, whoever leads those.", "video"),
                 "head": who("video: the head moves as in the video. free: the voice and the model move it.", "video",
-                            ("video", "free")),
+                            FACE_LEADERS),
                 "lips": who("free: the voice moves the mouth. video: the mouth is the video's; then also set lips of "
-                            "the sampler to motion where a voice is connected.", "free", ("video", "free")),
+                            "the sampler to motion where a voice is connected.", "free", FACE_LEADERS),
                 "share": ("STRING", {"default": "", "multiline": True,
                     "tooltip": "When the video leads: second:value pairs from 0 (the voice) to 1 (the video), such as "
                                "'0:1, 4:1, 4.5:0'. Empty: it leads all the time."}),
@@ -50,6 +51,14 @@ class CombineMotion:
                     "bone lengths)."}),
             },
         }  # fmt: skip
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, share: str | None = None) -> bool | str:
+        try:
+            shares(share or "", *CHECKED)
+        except EMO2Error as error:
+            return str(error)
+        return True
 
     def combine(
         self, hands: str, body: str, head: str, lips: str, share: str, voice_motion: Motion | None = None,

@@ -23,6 +23,8 @@ from .registry import node
 from .sample_motion import Ticks
 from .video_input import Footage, footage
 
+SLOWEST = 1.0
+"""Frames a second below which nothing moves."""
 MISSING = 0.2
 """Share of frames without the person from which on it is said."""
 SHAPE = 0.03
@@ -93,6 +95,8 @@ class ExtractPose:
         hand_fit: str = HAND_FIT[0][0],
     ) -> tuple[Motion, list, float, int, Framing, dict[str, Any], torch.Tensor]:  # fmt: skip
         fit = fits(hand_fit)
+        if 0 < fps < SLOWEST:
+            raise EMO2Error("fps", f"0 for the video's own, or at least {SLOWEST:g}", fps, "Give a higher rate.")
         source = _source(video, images, fps)
         if framing is not None:
             _check_shape(framing, source.frames.size)

@@ -61,7 +61,7 @@ class RetargetMotion:
         self, motion: Motion, contacts: bool, hands_together: bool, keep_in_picture: bool, margin: float,
         framing: Framing | None = None, reference_pose: Any = None, reference_motion: Motion | None = None,
     ) -> tuple[Motion, str]:  # fmt: skip
-        target, place = reference(reference_pose, reference_motion)
+        target, place = reference(reference_pose, reference_motion, framing)
         framing = framing or place or motion.framing
         if target is None and framing == motion.framing:
             # Nobody else is there: it stays the motion's own body.
@@ -74,15 +74,20 @@ class RetargetMotion:
         return moved, told(two)
 
 
-def reference(pose: Any, motion: Motion | None) -> tuple[Proportions | None, Framing | None]:
-    """(build, framing) that the reference's points show, (None, None) without any."""
+def reference(
+    pose: Any, motion: Motion | None, given: Framing | None = None
+) -> tuple[Proportions | None, Framing | None]:
+    """(build, framing) that the reference's points show, (None, None) without any.
+
+    given: the framing to measure a pose in, for points that show no shoulders; None: their own.
+    """
     if motion is not None:
         return build_of(motion), motion.framing
     if pose is None:
         return None, None
     try:
-        found, size = points_of(pose)
-        framing = framing_of(found.body, found.body_scores, size)
+        found, size = points_of(pose, given)
+        framing = given or framing_of(found.body, found.body_scores, size)
     except EMO2Error as error:
         raise error.at(input="reference_pose") from error
     return measure(found.body, found.body_scores, framing), framing

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from emo2 import NODE_CLASS_MAPPINGS
 from emo2.models.errors import EMO2Error
 from emo2.models.hands.quaternions import angle
 from emo2.models.maps import keypoint_maps
@@ -114,6 +115,20 @@ def test_errors(change, where):
     with pytest.raises(EMO2Error) as told:
         combine(voice(), video(), **change)
     assert told.value.input == where
+
+
+@pytest.mark.parametrize(("share", "good"), [("", True), ("0:1, 3:0", True), ("rubbish", False), ("0:0, 9:2", False)])
+def test_a_share_is_checked_before_anything_runs(share, good):
+    told = NODE_CLASS_MAPPINGS["EMO2CombineMotion"].VALIDATE_INPUTS(share=share)
+    assert (told is True) == good and (good or "share" in told)
+    if not good:  # and whether or not there is a video to share with
+        with pytest.raises(EMO2Error, match="share"):
+            combine(voice(), None, share=share)
+
+
+def test_a_voice_knows_no_head():
+    with pytest.raises(EMO2Error, match="video, free"):
+        combine(voice(), video(), head="voice")
 
 
 def test_nothing_connected():

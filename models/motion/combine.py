@@ -18,7 +18,10 @@ from .edit_blend import ease, mix_body, mix_hands
 from .edit_framing import apply_framing
 from .edit_time import pad_to, resample
 
-LEADERS = ("video", "voice", "free")
+LEADERS, FACE_LEADERS = ("video", "voice", "free"), ("video", "free")
+"""Who may lead hands and body; and head and lips, of which a voice's motion knows nothing."""
+CHECKED = (10.0, 36_000)
+"""Frames a second, and frames, at which a share is looked at before anything else: an hour of it."""
 FADE_SECONDS = 0.3
 """How long the video's last pose takes to give way where the video is shorter."""
 
@@ -40,9 +43,11 @@ def combine(
     all that it is asked to; lines between; nothing written is 1 throughout. What is led by nobody in a stretch has pose
     strength 0 there, or is not visible.
     """
-    for name, value in (("hands", hands), ("body", body), ("head", head), ("lips", lips)):
-        if value not in LEADERS:
-            raise EMO2Error(name, f"one of {', '.join(LEADERS)}", repr(value), "Choose one of them.")
+    for name, value, leaders in (("hands", hands, LEADERS), ("body", body, LEADERS), ("head", head, FACE_LEADERS),
+                                 ("lips", lips, FACE_LEADERS)):  # fmt: skip
+        if value not in leaders:
+            raise EMO2Error(name, f"one of {', '.join(leaders)}", repr(value), "Choose one of them.")
+    shares(share, *CHECKED)
     first = voice or video
     if first is None:
         raise EMO2Error("voice_motion", "a motion here or at video_motion", "none", "Connect one of them.")
@@ -65,14 +70,22 @@ def combine(
     return _arms(result, apart)
 
 
+def shares(text: str, fps: float, count: int) -> np.ndarray:
+    """How much the video leads in each of `count` frames, (count,) 0..1; EMO2Error for a text that does not say it."""
+    if not text.strip():
+        return np.ones(count)
+    values = parse_track(text, fps, count, "share")
+    if values.min() < 0 or values.max() > 1:
+        given = f"{values.min():g} to {values.max():g}"
+        raise EMO2Error("share", "values from 0 (voice) to 1 (video)", given, "Correct the values.")
+    return values
+
+
 def _beside(base: Motion, video: Motion, share: str) -> tuple[Motion, np.ndarray]:
     """The video's motion at the base's rate, length and place, and how much of it leads in each frame (F,)."""
     other = apply_framing(resample(video, base.fps), base.framing)
     count = len(base)
-    weight = np.ones(count) if not share.strip() else parse_track(share, base.fps, count, "share")
-    if weight.min() < 0 or weight.max() > 1:
-        given = f"{weight.min():g} to {weight.max():g}"
-        raise EMO2Error("share", "values from 0 (voice) to 1 (video)", given, "Correct the values.")
+    weight = shares(share, base.fps, count)
     if len(other) < count:
         fade = max(1, round(FADE_SECONDS * base.fps))
         weight = weight * ease((len(other) + fade - np.arange(count)) / fade)

@@ -161,6 +161,9 @@ def _people(value: Any, person: int, fps: float) -> tuple[list[dict[str, Any]], 
         sizes.append((float(frame.get("canvas_width") or math.nan), float(frame.get("canvas_height") or math.nan)))
         crowd.append([p for p in frame.get("people") or [] if isinstance(p, dict)])
     most = max(len(people) for people in crowd)
+    if most == 0:
+        given = f"{len(frames)} frames with nobody in them"
+        raise EMO2Error(WHERE, "a person in at least one frame", given, "Check the detector.")
     if most <= person:
         raise EMO2Error("person", f"a number below {most} (the most people in one frame)", person, "Choose another.")
     if most == 1:  # nobody else to be mistaken for
