@@ -54,6 +54,13 @@ def python_of(folder: Path) -> Path:
     return Path(os.environ.get("COMFYUI_PYTHON") or folder / ".venv" / "bin" / "python")
 
 
+@pytest.fixture(scope="session")
+def detector(comfyui: Path) -> None:
+    """The built-in pose detector's package in ComfyUI's environment; skipped with the reason where it is missing."""
+    if subprocess.run([python_of(comfyui), "-c", "import ai_edge_litert"], capture_output=True).returncode:
+        pytest.skip(f"{python_of(comfyui)} has no ai-edge-litert: install the pack's requirements.txt there")
+
+
 def _limits(memory: int) -> None:
     """In the child: out of memory fails the node instead of the machine, and nobody outlives the tests."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -157,7 +157,7 @@ def test_comfyuis_own_audio_encoder_is_understood(run, wav2vec2):
     assert run(graph).succeeded().outputs()[shown]["images"]
 
 
-def test_a_person_out_of_pictures_a_video_and_a_file(server, run):
+def test_a_person_out_of_pictures_a_video_and_a_file(server, run, detector):
     """ComfyUI's three ways to hold a video give the same person."""
     from PIL import Image
     from video_cases import write_video

@@ -117,7 +117,7 @@ def test_refocused_runs(server, run, api):
 
 
 @pytest.mark.parametrize(("name", "more"), [("pose_driven", {}), ("hybrid", {"EMO2SampleHandMotion.steps": 2})])
-def test_what_a_video_leads_runs(server, run, api, name, more):
+def test_what_a_video_leads_runs(server, run, api, detector, name, more):
     """The driver is found in its video, brought onto the picture, and painted."""
     drive = {"Pose of the driver.end_second": 0.6, "EMO2SampleVideo.steps": 2, "EMO2SampleVideo.end_second": 0.6}
     prompt = api(name, drive | more)
