@@ -19,6 +19,13 @@ FOLDERS = ("dwpose", "detection", "onnx", "emo2")
 SUFFIX = (".onnx",)
 
 
+def built_in() -> Detector:
+    """The detector that comes with the pack; its networks are opened when they are first needed."""
+    from ..models.pose.offline import OfflineDetector
+
+    return OfflineDetector()
+
+
 def _files(kind: str) -> dict[str, str]:
     """Names of the ONNX networks of a kind, each with the model folder it is in."""
     found: dict[str, str] = {}
@@ -103,9 +110,7 @@ class LoadPoseDetector:
     def load(self, detector: str, person_detector: str = WHOLE, device: str = "auto") -> tuple[Detector]:
         files = _chosen(detector, person_detector)
         if files is None:
-            from ..models.pose.offline import OfflineDetector
-
-            return (OfflineDetector(),)
+            return (built_in(),)
         own = host.device()
         # ComfyUI told to stay on the processor means this too.
         wanted = "cpu" if device == "auto" and own.type == "cpu" else device

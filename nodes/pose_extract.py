@@ -19,6 +19,7 @@ from ..models.types import Framing, Motion
 from ..models.video.read_frames import PictureFrames
 from . import host
 from .motion_files import HAND_FIT, HANDS, fits
+from .pose_detectors import built_in
 from .registry import node
 from .sample_motion import Ticks
 from .video_input import Footage, footage
@@ -100,7 +101,7 @@ class ExtractPose:
         source = _source(video, images, fps)
         if framing is not None:
             _check_shape(framing, source.frames.size)
-        finder = detector if detector is not None else _built_in()
+        finder = detector if detector is not None else built_in()
         total = source.frames.estimate(fps, start_second, end_second)
         with host.Progress(total, f"looking for people, {total} frames") as progress:
             seen = watch(source.frames, finder, fps, start_second, end_second, longest_side, progress.tick)
@@ -137,13 +138,6 @@ def _source(video: Any, images: torch.Tensor | None, fps: float) -> Footage:
         remedy = "Give the rate; Get Video Components has it as its fps."
         raise EMO2Error("fps", "how fast the images play", "0", remedy)
     return Footage(PictureFrames(images, fps or 25.0))
-
-
-def _built_in() -> Detector:
-    """The detector that comes with the pack; loaded when it is used."""
-    from ..models.pose.offline import OfflineDetector
-
-    return OfflineDetector(threads=0)
 
 
 def _check_shape(framing: Framing, size: tuple[int, int]) -> None:

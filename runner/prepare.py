@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..models.errors import EMO2Error
 from .folders import output_folder
-from .puppets import _part, _tick
+from .puppets import part_of, ticking
 
 if TYPE_CHECKING:
     from ..models.pose.detection import Detector
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     from ..training.footage.report import told
     from ..training.footage.settings import Limits, Settings
 
-    part = _part(options.part)
+    part = part_of(options.part)
     limits = Limits(**{item.name: getattr(options, item.name) for item in fields(Limits)})
     settings = Settings(
         _size(options.size), options.fps, options.frames, options.style, options.quality, limits
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
 
         hands = load_hands(options.mano)
     with tqdm(desc="prepare", total=1, bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-        summary = prepare(videos, folder, settings, _detector(options), part, hands, _tick(bar))
+        summary = prepare(videos, folder, settings, partial(_detector, options), part, hands, ticking(bar))
     torch.set_num_threads(threads)
     print(told(summary, folder))
     if options.vae is not None and summary["left"]:
@@ -129,27 +129,19 @@ def run(options: argparse.Namespace) -> int:
 
         # Whoever finishes the last video is alone; when all was done before, everybody is here.
         with tqdm(desc="encode", unit="record") as bar:
-            encode_cache(folder, options.vae, progress=_tick(bar), part=(0, 1) if summary["new"] else part)
+            encode_cache(folder, options.vae, progress=ticking(bar), part=(0, 1) if summary["new"] else part)
     return 0
 
 
-def _detector(options: argparse.Namespace) -> Callable[[], Detector]:
-    """What makes the detector; the files that it needs are looked at when it is made."""
+def _detector(options: argparse.Namespace) -> Detector:
+    """The detector that is asked for; its files are looked at here."""
     if options.detector is None:
+        from ..models.pose.offline import OfflineDetector
 
-        def built_in() -> Any:
-            from ..models.pose.offline import OfflineDetector
+        return OfflineDetector()
+    from ..models.pose.wholebody import load_whole_body
 
-            return OfflineDetector()
-
-        return built_in
-
-    def from_files() -> Any:
-        from ..models.pose.wholebody import load_whole_body
-
-        return load_whole_body(options.detector, options.person_detector)
-
-    return from_files
+    return load_whole_body(options.detector, options.person_detector)
 
 
 def _size(text: str) -> tuple[int, int]:

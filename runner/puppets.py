@@ -35,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Paint, then encode and sample if asked; all go on where they were stopped."""
-    part = _part(options.part)
+    part = part_of(options.part)
     for name in ("count", "frames"):
         if getattr(options, name) < 1:
             raise EMO2Error(name, "at least 1", getattr(options, name), f"Give a larger --{name}.")
@@ -50,16 +50,16 @@ def run(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # the pictures are small: threads only wait for each other
 
     with tqdm(desc="paint", unit="puppet") as bar:
-        write_cache(options.out, options.count, options.seed, options.split, options.frames, progress=_tick(bar),
+        write_cache(options.out, options.count, options.seed, options.split, options.frames, progress=ticking(bar),
                     part=part, unsure=options.unsure)  # fmt: skip
     if options.vae is not None:
         from ..training.puppets.latents import encode_cache
 
         with tqdm(desc="encode", unit="puppet") as bar:
-            encode_cache(options.out, options.vae, progress=_tick(bar), part=part)
+            encode_cache(options.out, options.vae, progress=ticking(bar), part=part)
     if options.video is not None:
         with tqdm(desc="sample", unit="puppet") as bar:
-            _sample(options, _tick(bar), part)
+            _sample(options, ticking(bar), part)
     return 0
 
 
@@ -84,7 +84,7 @@ def _sample(options: argparse.Namespace, tick: Callable[[int, int], None], part:
     sample_cache(options.out, sample, about, tick, part)
 
 
-def _tick(bar: object):
+def ticking(bar: object):
     def tick(done: int, total: int) -> None:
         bar.total = total  # type: ignore[attr-defined]
         bar.update(done - bar.n)  # type: ignore[attr-defined]
@@ -92,7 +92,7 @@ def _tick(bar: object):
     return tick
 
 
-def _part(text: str) -> tuple[int, int]:
+def part_of(text: str) -> tuple[int, int]:
     first, _, many = text.partition("/")
     if not (first.isdecimal() and many.isdecimal() and int(first) < int(many)):
         raise EMO2Error("part", "K/N with K from 0 to N - 1", repr(text), "For one of two processes give 0/2 or 1/2.")

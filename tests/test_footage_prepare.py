@@ -367,7 +367,7 @@ def test_videos_are_found(tmp_path):
 def test_the_command_reports(quickly, scenes, video, tmp_path, monkeypatch, capsys):
     from emo2.runner import prepare as command
 
-    monkeypatch.setattr(command, "_detector", lambda options: lambda: Knowing(scenes.people))
+    monkeypatch.setattr(command, "_detector", lambda options: Knowing(scenes.people))
     out = tmp_path / "set"
     small = ["--size", "128x96", "--frames", "12", "--shortest", "0.8", "--longest", "2", "--sharpness", "0"]
     file = vae.write_tiny(tmp_path / "vae.safetensors", seed=1)

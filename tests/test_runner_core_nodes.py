@@ -9,10 +9,11 @@ import pytest
 import soundfile
 import torch
 from emo2.models.errors import EMO2Error
+from emo2.models.video.read_sound import as_float
 from emo2.nodes import host
 from emo2.runner import inputs
 from emo2.runner.core_nodes import NODE_CLASS_MAPPINGS as NODES
-from emo2.runner.core_nodes.audio import as_float, read_audio
+from emo2.runner.core_nodes.audio import read_audio
 from emo2.runner.core_nodes.video import Components, VideoFromComponents, VideoFromFile
 from PIL import Image
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..models.errors import EMO2Error
-from ..models.maps.face import HEAD, LIPS
+from ..models.maps.face import HEAD, LIPS, hidden
 from ..models.types import FRAME_FIELDS, Motion
 from ..models.video.config import VideoConfig
 from ..models.video.guidance import body_maps, steadied
@@ -122,10 +122,8 @@ class Puppets:
             hands = record.maps_at(frames)[..., :3]
             steady = self._steadied(record)
             shown = steady.replace(**{name: getattr(steady, name)[frames] for name in FRAME_FIELDS})
-            if config.face_maps and len(unknown):
-                scores = shown.face_scores.copy()
-                scores[:, list(unknown)] = 0
-                shown = shown.replace(face_scores=scores)
+            if config.face_maps:
+                shown = hidden(shown, unknown)
             both = np.concatenate([hands, body_maps(shown, config)], axis=-1)
         return torch.from_numpy(both).permute(3, 0, 1, 2).contiguous()
 

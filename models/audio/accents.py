@@ -12,10 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 from .pitch import padded, pitch
-from .prosody import loudness
+from .prosody import STEP, loudness
 from .waveform import RATE
 
-STEP = RATE // 50
 LOUD, MOVING, ONSET = 0.5, 0.3, 0.2
 """Weights of loudness by itself, of moving pitch and of onsets; they add up to 1."""
 FULL_MOVEMENT = 40.0

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from .prosody import STEP
 from .waveform import RATE
 
-STEP = RATE // 50
 DOWN = 4
 """Pitch is looked for at 4 kHz: voices sing below 400 Hz, and their first overtones tell the period."""
 FRAME = 200

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..easing import ease
 from ..whole_files import whole_file
 from .anatomy import FINGERS, SHAPE_STEPS, Measures, chain, skeleton
 from .layer import FINGER_JOINTS, PARENTS
@@ -61,12 +62,6 @@ def write_neutral(path: Path) -> Path:
     return path
 
 
-def _ramp(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
 def _weights(mesh: Mesh, m: Measures, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Skinning weights (V, 16): each bone its own stretch, passing smoothly to the next around the joint."""
     joints, tips = skeleton(m)
@@ -82,15 +77,15 @@ def _weights(mesh: Mesh, m: Measures, vertices: np.ndarray, faces: np.ndarray) -
         far = np.where(tube, reach, (vertices - points[0]) @ axis)
         if finger == "thumb":
             away = np.linalg.norm(vertices - points[0] - np.outer(np.clip(far, 0, lengths[0]), axis), axis=1)
-            near = np.where(tube, 1.0, _ramp(1 - (away - 0.011) / 0.020) * palm)
-            first = near * _ramp((far + 0.010) / 0.026)
+            near = np.where(tube, 1.0, ease(1 - (away - 0.011) / 0.020) * palm)
+            first = near * ease((far + 0.010) / 0.026)
         else:
             share = np.clip(1 - np.abs(column - (2 * i - 1)) / 2, 0, 1) * palm
             # The outer edges belong to their fingers alone.
             share[palm & (column == (0 if i == 1 else 8 if i == 4 else -1))] = 1.0
-            first = np.where(tube, 1.0, share) * _ramp((far + 0.011) / 0.024)
-        second = _ramp((far - lengths[0]) / (2 * REACH * radii[1]) + 0.5) * tube
-        third = _ramp((far - lengths[0] - lengths[1]) / (2 * REACH * radii[2]) + 0.5) * tube
+            first = np.where(tube, 1.0, share) * ease((far + 0.011) / 0.024)
+        second = ease((far - lengths[0]) / (2 * REACH * radii[1]) + 0.5) * tube
+        third = ease((far - lengths[0] - lengths[1]) / (2 * REACH * radii[2]) + 0.5) * tube
         weights[:, bones[0]] = first * (1 - second)
         weights[:, bones[1]] = first * second * (1 - third)
         weights[:, bones[2]] = first * second * third

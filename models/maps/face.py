@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+
+from ..types import Motion
 
 JAW, NOSE, EYES, OUTER_LIPS, INNER_LIPS = slice(0, 17), 30, (slice(36, 42), slice(42, 48)), slice(48, 60), slice(60, 68)
 """Places of the parts among the 70 points of a face."""
@@ -38,3 +42,10 @@ def draw_face(picture: np.ndarray, points: np.ndarray, known: np.ndarray, should
     if known[LIPS].all():
         for lips, colour in zip((OUTER_LIPS, INNER_LIPS), LIP_COLOURS):
             cv2.fillPoly(picture, [at[lips]], colour, cv2.LINE_AA, SHIFT)
+
+
+def hidden(motion: Motion, points: Sequence[int]) -> Motion:
+    """The motion with some of the face's 70 points unknown."""
+    scores = motion.face_scores.copy()
+    scores[:, list(points)] = 0
+    return motion if np.array_equal(scores, motion.face_scores) else motion.replace(face_scores=scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..easing import ease
 from ..errors import EMO2Error
 from ..hands.quaternions import continuous, normalise, slerp, to_matrix
 from ..pose.body import ELBOWS, WRISTS, arm_keypoints
@@ -14,7 +15,6 @@ from ..pose.limbs import swapped_frames
 from ..pose.time_filters import median_filter, one_euro, outliers
 from ..types import SHOULDER_METRES, Motion
 from .edit import rest_pose
-from .edit_blend import ease
 from .vector import to_shoulders
 
 LONG_GAPS = ("unknown", "rest")

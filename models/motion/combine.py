@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..easing import ease
 from ..errors import EMO2Error
 from ..maps.face import HEAD as HEAD_POINTS
 from ..maps.face import LIPS as LIP_POINTS
 from ..pose.body import ELBOWS, SHOULDERS, WRISTS, arm_keypoints
 from ..types import FACE_POINTS, Motion
 from .edit import parse_track
-from .edit_blend import ease, mix_body, mix_hands
+from .edit_blend import mix_body, mix_hands
 from .edit_framing import apply_framing
 from .edit_time import pad_to, resample
 
@@ -38,10 +39,10 @@ def combine(
     """One motion whose parts are led by the voice's motion, by the video's, or by nobody ("free").
 
     voice: stage 1's motion, or any other; its frame rate, length and framing are the result's. Without one they are the
-    video's, and what the voice should lead is free. hands, body, head, lips: one of LEADERS; a voice's motion knows no
-    head and no lips. share: the video's part over time as "second:value, ..." from 0, it leads nothing, to 1, it leads
-    all that it is asked to; lines between; nothing written is 1 throughout. What is led by nobody in a stretch has pose
-    strength 0 there, or is not visible.
+    video's, and what the voice should lead is free. hands, body: one of LEADERS; head, lips: one of FACE_LEADERS.
+    share: the video's part over time as "second:value, ..." from 0, it leads nothing, to 1, it leads all that it is
+    asked to; lines between; nothing written is 1 throughout. What is led by nobody in a stretch has pose strength 0
+    there, or is not visible.
     """
     for name, value, leaders in (("hands", hands, LEADERS), ("body", body, LEADERS), ("head", head, FACE_LEADERS),
                                  ("lips", lips, FACE_LEADERS)):  # fmt: skip
@@ -63,11 +64,10 @@ def combine(
         result = result.replace(visible=np.zeros_like(result.visible), confidence=np.zeros_like(result.confidence))
     if body == "free":
         result = result.replace(keypoint_scores=np.zeros_like(result.keypoint_scores))
-    result = _with_face(result, other, base, take(head) >= 0.5, take(lips) >= 0.5)
+    result = _with_face(result, other, take(head) >= 0.5, take(lips) >= 0.5)
     strength = base.pose_strength + (other.pose_strength - base.pose_strength) * weight
     result = result.replace(pose_strength=strength)
-    apart = np.abs(led - carried) > 1e-6 if body != "free" else np.ones(len(base), bool)
-    return _arms(result, apart)
+    return _arms(result, np.abs(led - carried) > 1e-6)
 
 
 def shares(text: str, fps: float, count: int) -> np.ndarray:
@@ -101,7 +101,7 @@ def _nobody(motion: Motion) -> Motion:
     )  # fmt: skip
 
 
-def _with_face(result: Motion, other: Motion, base: Motion, head: np.ndarray, lips: np.ndarray) -> Motion:
+def _with_face(result: Motion, other: Motion, head: np.ndarray, lips: np.ndarray) -> Motion:
     """Head and lips of `other` in the frames where it leads them, else nobody's."""
     led = np.zeros((len(result), FACE_POINTS), bool)
     led[:, HEAD_POINTS], led[:, LIP_POINTS] = head[:, None], lips[:, None]
@@ -121,7 +121,5 @@ def _arms(motion: Motion, apart: np.ndarray) -> Motion:
         # The arm begins where the body has its shoulder, not where the resting skeleton has it.
         away = np.where(known, points[here, shoulder] - bent[here, shoulder], 0)
         points[here, elbow], points[here, wrist] = bent[here, elbow] + away / 2, bent[here, wrist]
-        some = scores[here].any(1)
-        scores[here, elbow] = scores[here, wrist] = some
-        # A hand that is led while the body's arm points are another's must not leave them behind.
+        scores[here, elbow] = scores[here, wrist] = scores[here].any(1)
     return motion.replace(keypoints=points, keypoint_scores=scores)

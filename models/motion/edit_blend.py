@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..easing import ease
 from ..errors import EMO2Error
 from ..hands.quaternions import slerp
 from ..pose.body import ELBOWS, WRISTS, arm_keypoints
@@ -63,12 +64,6 @@ def stretch(motion: Motion, start_second: float, end_second: float) -> tuple[int
             "end_second", f"a time after start_second ({start:g} s), at least one frame later", f"{end:g} s", inside
         )
     return first, stop
-
-
-def ease(t: np.ndarray) -> np.ndarray:
-    """Smooth step: 0 to 1 with no speed at either end."""
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def envelope(count: int, first: int, stop: int, blend: int, rise: bool = True, fall: bool = True) -> np.ndarray:

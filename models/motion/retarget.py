@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..easing import ease
 from ..hands.quaternions import from_axis_angle, multiply, normalise, rotate
 from ..hands.rest import FINGERS
 from ..pose.body import FOREARM, SHOULDERS, UPPER_ARM, body_joints
+from ..pose.gaps import on_lines
 from ..pose.proportions import NECK, NOSE, Proportions, build_of, ratio
 from ..types import SHOULDER_METRES, Framing, Motion
 from .keep_in_picture import PALM, squeezed
@@ -147,13 +149,9 @@ def own_shoulders(motion: Motion) -> np.ndarray:
     depth = rest[..., 2:] / motion.framing.root()[2]
     shift = np.zeros((*known.shape, 3))
     shift[..., :2] = (seen - shown) * depth * SHOULDER_METRES
-    times = np.arange(len(motion))
     for side in (0, 1):
         at = known[:, side]
-        for axis in (0, 1) if at.any() else ():
-            shift[:, side, axis] = np.interp(times, times[at], shift[at, side, axis])
-        if not at.any():
-            shift[:, side] = 0
+        shift[:, side] = on_lines(shift[:, side], at) if at.any() else 0
     length = np.linalg.norm(shift, axis=-1, keepdims=True)
     return rest + shift * np.minimum(1, LARGEST_SHRUG / np.maximum(length, 1e-9))
 
@@ -171,8 +169,7 @@ def _forward(motion: Motion) -> np.ndarray:
 def _near(away: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     """How near (..., 1) something `away` (..., 3) metres is: 1 within the first bound, 0 beyond the second."""
     far = np.linalg.norm(away * np.array([1, 1, DEPTH]), axis=-1, keepdims=True)
-    t = np.clip((bounds[1] - far) / (bounds[1] - bounds[0]), 0, 1)
-    return t * t * (3 - 2 * t)
+    return ease((bounds[1] - far) / (bounds[1] - bounds[0]))
 
 
 def _towards_body(motion: Motion, two: Bodies, before: np.ndarray, now: np.ndarray) -> np.ndarray:
@@ -180,14 +177,12 @@ def _towards_body(motion: Motion, two: Bodies, before: np.ndarray, now: np.ndarr
     nose, torso, wide = two.factor("nose"), two.factor("torso"), two.factor("shoulders")
     turn = motion.body_rotation.astype(np.float64)[:, None]
     face = rotate(turn, np.broadcast_to(_NOSE_AT, (len(motion), 1, 3)))
-    known = (motion.keypoint_scores[:, [NOSE, NECK]] > 0).all(1)
+    known = np.asarray((motion.keypoint_scores[:, [NOSE, NECK]] > 0).all(1))
     if known.any():
         seen = to_shoulders(motion.keypoints[:, NOSE], motion.framing) - to_shoulders(
             motion.keypoints[:, NECK], motion.framing
         )
-        times = np.arange(len(motion))
-        for axis in (0, 1):
-            face[:, 0, axis] = np.interp(times, times[known], SHOULDER_METRES * seen[known, axis])
+        face[:, 0, :2] = on_lines(SHOULDER_METRES * seen, known)
     hips = rotate(turn, np.broadcast_to(_HIPS_AT, (len(motion), 2, 3)))
     anchors = (
         (face, face * nose, two.factor("head"), FACE),

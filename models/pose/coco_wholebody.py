@@ -6,9 +6,9 @@ person's in both.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
+
+from .keypoint_motion import Points
 
 COCO_IN_OPENPOSE = (0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 """Which of COCO's 17 points each of OpenPose's 18 is; the neck, 1, is none of them."""
@@ -18,19 +18,8 @@ LIDS = (slice(36, 42), slice(42, 48))
 """Points of the face around the person's right eye and the left one, in the order of OpenPose's pupils 68 and 69."""
 
 
-class WholeBody(NamedTuple):
-    """P people: body (P, 18, 2), hands (P, 2, 21, 2) left then right, face (P, 70, 2); their scores lack the 2."""
-
-    body: np.ndarray
-    body_scores: np.ndarray
-    hands: np.ndarray
-    hand_scores: np.ndarray
-    face: np.ndarray
-    face_scores: np.ndarray
-
-
-def to_openpose(points: np.ndarray, scores: np.ndarray) -> WholeBody:
-    """Points (P, 133, 2) with scores (P, 133), 0 for unknown.
+def to_openpose(points: np.ndarray, scores: np.ndarray) -> Points:
+    """Points (P, 133, 2) with scores (P, 133), 0 for unknown; the people P stand where `Points` has frames.
 
     The neck is midway between the shoulders, and known as well as the worse of them. The pupils are the middle of the
     eyelids' six points, and known as well as the worst of those: where a person looks ahead they are there, and who
@@ -47,4 +36,4 @@ def to_openpose(points: np.ndarray, scores: np.ndarray) -> WholeBody:
         (np.concatenate([face, pupils], 1), np.concatenate([face_scores, pupil_scores], 1)),
     ]
     known = [(np.where((part_scores > 0)[..., None], part, 0.0), part_scores) for part, part_scores in parts]
-    return WholeBody(*known[0], *known[1], *known[2])
+    return Points(*known[0], *known[1], *known[2])

@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..easing import ease
 from ..hands.layer import HandModel
 from ..hands.quaternions import continuous, from_matrix, slerp, to_matrix
 from ..types import Framing
 from .body import FOREARM, SHOULDERS, UPPER_ARM, WRISTS, body_joints
+from .cheapest import cheapest
 from .hand_chain import angles_of, chains_of, rotations_of
 from .hand_gaps import bridged
 from .hand_prior import Changes, anatomy
@@ -261,28 +263,16 @@ def other_tilt(state: State) -> State:
 
 def _path(cost: np.ndarray, turns: np.ndarray, fps: float) -> np.ndarray:
     """The cheapest choice (F, 2) among C ways: cost (F, 2, C), wrist rotations (F, 2, C, 3, 3)."""
-    count, _, ways = cost.shape
     between = np.einsum("fhaij,fhbij->fhab", turns[:-1], turns[1:])
     jump = np.arccos(np.clip((between - 1) / 2, -1, 1))
     step = np.minimum(0.5 * (jump * fps / TURNING) ** 2, UNLIKELY)
-    total, back = cost[0].copy(), np.zeros((count, 2, ways), np.int64)
-    for i in range(1, count):
-        to_here = total[:, :, None] + step[i - 1]
-        back[i] = to_here.argmin(1)
-        total = to_here.min(1) + cost[i]
-        total -= total.min(1, keepdims=True)
-    path = np.zeros((count, 2), np.int64)
-    path[-1] = total.argmin(1)
-    for i in range(count - 1, 0, -1):
-        path[i - 1] = back[i, [0, 1], path[i]]
-    return path
+    return np.stack([cheapest(cost[:, hand], step[:, hand]) for hand in (0, 1)], 1)
 
 
 def _joined(before: State, piece: State, start: int) -> State:
     """`piece`, whose first frame is frame `start` of the clip, faded in over the frames that `before` has too."""
     shared = len(before.place) - start
-    share = (np.arange(shared) + 1) / (shared + 1)
-    share = share * share * (3 - 2 * share)
+    share = ease((np.arange(shared) + 1) / (shared + 1))
     old, new = (from_matrix(part.numpy()) for part in (before.wrist[start:], piece.wrist[:shared]))
     turn = torch.from_numpy(to_matrix(slerp(old, new, share[:, None])))
     fade = torch.from_numpy(share)

@@ -80,6 +80,12 @@ def fill(
     return values, scores, filled
 
 
+def on_lines(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Unknown rows of values (F, C), known (F,), on lines between known ones and held beyond; at least one is known."""
+    times = np.arange(len(values))
+    return np.stack([np.interp(times, times[known], column[known]) for column in values.T], 1)
+
+
 def _run(known: np.ndarray) -> np.ndarray:
     """How many frames in a row a track has been known by each frame (F, N), that frame included."""
     frame = np.arange(1, len(known) + 1)[:, None]
@@ -107,4 +113,4 @@ def hysteresis(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     return mask(runs, np.flatnonzero(reached), scores.shape)
 
 
-__all__ = ["Gaps", "fill", "gaps", "hysteresis", "mask"]
+__all__ = ["Gaps", "fill", "gaps", "hysteresis", "mask", "on_lines"]

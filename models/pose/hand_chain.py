@@ -72,14 +72,19 @@ def chains_of(hands: HandModel) -> Chains:
     return Chains(tensor(axes), tensor(joints[:, :, 0]), tensor(np.diff(joints, axis=2)))
 
 
+def skew(v: Tensor) -> Tensor:
+    """The matrices (..., 3, 3) whose product with a vector is the cross product of v (..., 3) with it."""
+    zero = torch.zeros_like(v[..., 0])
+    x, y, z = v.unbind(-1)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+
+
 def posed(chains: Chains, wrist: Tensor, angles: Tensor) -> Posed:
     """Points and axes for wrist rotations (N, 2, 3, 3) and hinge angles (N, 2, 5, 6) in radians."""
     axis = chains.axes
-    zero = torch.zeros_like(axis[..., 0])
-    x, y, z = axis.unbind(-1)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    across = skew(axis)
     sine, cosine = angles.sin()[..., None, None], angles.cos()[..., None, None]
-    turns = torch.eye(3, dtype=angles.dtype) + sine * skew + (1 - cosine) * (skew @ skew)
+    turns = torch.eye(3, dtype=angles.dtype) + sine * across + (1 - cosine) * (across @ across)
     place = (wrist @ chains.bases.transpose(1, 2)).transpose(2, 3)
     frame = wrist[:, :, None].expand(-1, -1, FINGERS, -1, -1)
     points, axes = [place], []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..easing import ease as eased
 from ..hands.quaternions import from_matrix, slerp, to_matrix
 from ..types import Framing
+from .gaps import on_lines
 from .hand_solver import State
 
 
@@ -31,12 +33,12 @@ def bridged(
     for hand in (0, 1):
         if not known[:, hand].any():
             continue
-        track = _between(arm[:, hand], arm_known[:, hand])
+        seen = arm_known[:, hand]
+        track = on_lines(arm[:, hand], seen) if seen.any() else np.zeros_like(arm[:, hand])
         for start, stop in gaps(known[:, hand]):
             rows = np.arange(start, stop)
             before, after = (start - 1 if start else stop), (stop if stop < count else start - 1)
-            share = (rows - start + 1) / (stop - start + 1)
-            share = share * share * (3 - 2 * share)
+            share = eased((rows - start + 1) / (stop - start + 1))
             ease = lambda a, b, n: a + (b - a) * share.reshape(-1, *[1] * n)  # noqa: B023
             wrist[rows, hand] = slerp(wrist[before, hand][None], wrist[after, hand][None], share)
             angles[rows, hand] = ease(angles[before, hand], angles[after, hand], 2)
@@ -48,11 +50,3 @@ def bridged(
                 pixels = track[rows] + ease(aside[0], aside[1], 1)
                 place[rows, hand, :2] = pixels * place[rows, hand, 2:] / framing.focal
     return State(torch.from_numpy(to_matrix(wrist)), torch.from_numpy(place), torch.from_numpy(angles))
-
-
-def _between(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Values (F, 2) with unknown rows on lines between known ones."""
-    if not known.any():
-        return np.zeros_like(values)
-    times = np.arange(len(values))
-    return np.stack([np.interp(times, times[known], values[known, axis]) for axis in range(values.shape[1])], 1)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .hand_chain import FINGERS, HINGES, Chains, Posed, derivatives, posed
+from .hand_chain import FINGERS, HINGES, Chains, Posed, derivatives, posed, skew
 from .hand_prior import Changes, Prior
 
 UNKNOWNS = 6 + FINGERS * HINGES
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
     def moved(self, step: Tensor) -> State:
         """After a step (N, 2, 36)."""
-        turn = torch.linalg.matrix_exp(_skew(step[..., :3]))
+        turn = torch.linalg.matrix_exp(skew(step[..., :3]))
         return State(turn @ self.wrist, self.place + step[..., 3:6],
                      self.angles + step[..., 6:].unflatten(-1, (FINGERS, HINGES)))  # fmt: skip
 
@@ -74,12 +74,6 @@ class Equations(NamedTuple):
     cost: Tensor
     slope: Tensor
     curvature: Tensor
-
-
-def _skew(v: Tensor) -> Tensor:
-    zero = torch.zeros_like(v[..., 0])
-    x, y, z = v.unbind(-1)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
 
 
 def _log(rotation: Tensor) -> Tensor:
@@ -117,7 +111,7 @@ def equations(chains: Chains, prior: Prior, state: State, seen: Seen) -> Equatio
     camera = _lens(places, seen.focal) / seen.noise[:, None, None, None] * weight[..., None, None]  # (N, 2, 21, 2, 3)
     miss = miss * weight[..., None]
     fingers = camera[:, :, 1:].unflatten(2, (FINGERS, 4))
-    whole = torch.cat([fingers @ -_skew(hand.points), fingers], -1).flatten(3, 4)  # (N, 2, 5, 8, 6)
+    whole = torch.cat([fingers @ -skew(hand.points), fingers], -1).flatten(3, 4)  # (N, 2, 5, 8, 6)
     own = (fingers @ moves).flatten(3, 4)
     left = miss[:, :, 1:].reshape(*miss.shape[:2], FINGERS, 8, 1)
     curvature = miss.new_zeros(*miss.shape[:2], UNKNOWNS, UNKNOWNS)

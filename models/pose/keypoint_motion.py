@@ -11,6 +11,7 @@ from ..errors import EMO2Error
 from ..hands.layer import HandModel
 from ..types import SHOULDER_METRES, Framing, Motion
 from .body import WRISTS
+from .gaps import on_lines
 from .lift import lift_hands
 
 KNOWN = 0.3
@@ -109,10 +110,7 @@ def _neck_offset(body: np.ndarray, scores: np.ndarray, framing: Framing) -> np.n
     known = scores[:, 1] > 0
     offset = np.zeros((len(body), 3))
     if known.any():
-        times = np.arange(len(body))
         shoulder = framing.shoulder_width * framing.size[1]
         scale = np.array([framing.size[1], framing.size[0]]) * SHOULDER_METRES / shoulder
-        for axis in (0, 1):
-            moved = (body[known, 1, axis] - framing.neck[axis]) * scale[axis]
-            offset[:, axis] = np.interp(times, times[known], moved)
+        offset[:, :2] = on_lines((body[:, 1] - np.array(framing.neck)) * scale, known)
     return offset

@@ -18,6 +18,8 @@ from ..hands.quaternions import angle, continuous, from_matrix, slerp
 from ..hands.rest import FINGERS, HANGING
 from ..types import Framing
 from .body import REST_WRISTS, SHOULDERS, WRISTS, arm_keypoints, body_joints, elbows
+from .cheapest import cheapest
+from .gaps import on_lines
 
 PALM = (0, 5, 9, 13, 17)
 """Wrist and knuckles among the 21 points."""
@@ -65,7 +67,7 @@ def lift_hands(
         table, bent = _table(hands, hand)
         place, place_known = _wrist_points(points[:, hand], scores[:, hand], body, body_scores, hand)
         rest = arm_keypoints(framing, (framing.root() + REST_WRISTS + offset[:, None]), offset)[0][:, WRISTS[hand]]
-        place = _fill(np.where(place_known[:, None], place, rest), place_known, rest)
+        place = on_lines(place, place_known) if place_known.any() else rest
         root_depth = framing.root()[2]
         if not seen[:, hand].any():
             depth = np.full(count, root_depth + REST_WRISTS[hand, 2])
@@ -114,15 +116,6 @@ def _wrist_points(
     """Where the wrist is in the picture (F, 2), from the hand's points or else the body's, and whether it is known."""
     own, arm = scores[:, 0] > 0, body_scores[:, WRISTS[hand]] > 0
     return np.where(own[:, None], points[:, 0], body[:, WRISTS[hand]]), own | arm
-
-
-def _fill(values: np.ndarray, known: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """Unknown rows (F, C) from their neighbours on lines; `otherwise` when nothing is known."""
-    if not known.any():
-        return otherwise
-    times = np.arange(len(values))
-    columns = [np.interp(times, times[known], values[known, c]) for c in range(values.shape[1])]
-    return np.stack(columns, axis=1)
 
 
 def _affine(image: np.ndarray, scores: np.ndarray, flat: np.ndarray) -> np.ndarray:
@@ -201,19 +194,9 @@ def _fingers(
 
 def _path(cost: np.ndarray, turns: np.ndarray, steps: np.ndarray, fps: float) -> np.ndarray:
     """The cheapest sequence (N,) of candidates: cost (N, 2), wrist quaternions (N, 2, 4), frames between (N-1,)."""
-    total, back = cost[0].copy(), np.zeros(cost.shape, np.int64)
-    for i in range(1, len(cost)):
-        seconds = max(steps[i - 1] / fps, 1 / fps)
-        jump = angle(turns[i - 1][:, None], turns[i][None]) ** 2 * min(0.04 / seconds, 1)
-        ways = total[:, None] + jump
-        back[i] = ways.argmin(0)
-        total = ways.min(0) + cost[i]
-        total -= total.min()
-    path = np.zeros(len(cost), np.int64)
-    path[-1] = total.argmin()
-    for i in range(len(cost) - 1, 0, -1):
-        path[i - 1] = back[i, path[i]]
-    return path
+    seconds = np.maximum(steps / fps, 1 / fps)
+    jump = angle(turns[:-1, :, None], turns[1:, None]) ** 2
+    return cheapest(cost, jump * np.minimum(0.04 / seconds, 1)[:, None, None])
 
 
 def _bent(places: np.ndarray, rotations: np.ndarray) -> np.ndarray:

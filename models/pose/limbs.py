@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .body import ELBOWS, SHOULDERS, WRISTS
+from .cheapest import cheapest, of_two
 from .time_filters import half_window, sliding_median
 
 ARM_BONES = ((SHOULDERS[0], ELBOWS[0]), (SHOULDERS[1], ELBOWS[1]), (ELBOWS[0], WRISTS[0]), (ELBOWS[1], WRISTS[1]))
@@ -119,16 +120,7 @@ def swapped_frames(
         both = there & shown[:-1]
         gap = np.linalg.norm(now - pair[at[:-1]], axis=-1) * both
         way[:, flip] = gap.sum((1, 2)) / np.maximum(both.sum((1, 2)), 1) * 2
-    total, back = cost[0].copy(), np.zeros((len(at), 2), np.int64)
-    change = CHANGE * (1 - np.eye(2))
-    for i in range(1, len(at)):
-        ways = total[:, None] + np.array([[way[i - 1, 0], way[i - 1, 1]], [way[i - 1, 1], way[i - 1, 0]]]) + change
-        back[i] = ways.argmin(0)
-        total = ways.min(0) + cost[i]
-    state = int(total.argmin())
-    for i in range(len(at) - 1, -1, -1):
-        swapped[at[i]] = state
-        state = int(back[i, state])
+    swapped[at] = cheapest(cost, of_two(way[:, 0], way[:, 1]) + CHANGE * (1 - np.eye(2))) == 1
     # Frames that tell nothing go with both their neighbours.
     place = np.searchsorted(at, np.arange(count))
     before, after = at[np.maximum(place - 1, 0)], at[np.minimum(place, len(at) - 1)]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..types import BODY_POINTS
-from .offline_boxes import Boxes, decode, joined
+from .offline_boxes import Boxes, decode, joined, sigmoid
 from .offline_networks import Networks
 from .offline_regions import Picture, Region, upright
 
@@ -114,10 +114,6 @@ def find_body(networks: Networks, picture: Picture, region: Region) -> Body | No
         return None
     after = Region(float(middle[0]), float(middle[1]), size, upright(middle, top)).scaled(1.25)
     return Body(points[:POINTS], scores, float(present[0]), after)
-
-
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(values, -60, 60)))
 
 
 def refined(points: np.ndarray, heat: np.ndarray, reach: int = 3, sure: float = 0.5) -> np.ndarray:

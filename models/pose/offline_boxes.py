@@ -44,13 +44,18 @@ def anchors(side: int, strides: tuple[int, ...]) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Logits as shares 0..1."""
+    return 1 / (1 + np.exp(-np.clip(values, -60, 60)))
+
+
 def decode(values: np.ndarray, logits: np.ndarray, side: int, strides: tuple[int, ...], sure: float = SURE) -> Boxes:
     """Boxes at least `sure`, before any are joined, from a network's output.
 
     values (A, 4 + 2 K): centre, width and height of the box and its points, pixels relative to the anchor (x before
     y). logits (A,).
     """
-    scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
+    scores = sigmoid(logits.astype(np.float64))
     kept = np.flatnonzero(scores >= sure)
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     at = anchors(side, strides)[kept]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..types import FACE_POINTS
-from .offline_body import Body, sigmoid
+from .offline_body import Body
+from .offline_boxes import sigmoid
 from .offline_networks import Networks
 from .offline_pupils import pupil
 from .offline_regions import Picture, Region, around

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .body import MIRRORED, WRISTS
+from .cheapest import cheapest, of_two
 from .keypoint_motion import Points
 
 UPPER = (2, 3, 4, 5, 6, 7, 14, 15, 16, 17)
@@ -81,7 +82,7 @@ def _exchanged(points: np.ndarray, scores: np.ndarray, other: list[int], times: 
     fresh = np.minimum(1.0, 0.3 / np.maximum(gap, 1e-6))
     lasting = LASTING * np.minimum(np.concatenate([gap[:1], gap]), 0.3)
     unary = np.stack([np.zeros(len(frames)), lasting], axis=1)
-    swap[frames] = _cheapest(unary, np.stack([same, cross], axis=1) * fresh[:, None])
+    swap[frames] = cheapest(unary, of_two(same * fresh, cross * fresh)) == 1
     return swap
 
 
@@ -129,7 +130,7 @@ def _crossed(
     gap = np.diff(times[frames])
     fresh = np.minimum(1.0, 0.1 / np.maximum(gap, 1e-6))
     same, cross = _ways(place[:-1], place[1:], place[1:, ::-1], known[:-1], known[1:], known[1:, ::-1])
-    swap[frames] = _cheapest(unary, np.stack([same, cross], axis=1) * fresh[:, None])
+    swap[frames] = cheapest(unary, of_two(same * fresh, cross * fresh)) == 1
     return swap
 
 
@@ -148,21 +149,6 @@ def _bridged(points: np.ndarray, known: np.ndarray, times: np.ndarray) -> tuple[
         ends = np.abs(times - times[at[before]]), np.abs(times - times[at[behind]])
         sure[:, p] |= np.maximum(*ends) <= BRIDGE
     return filled, sure
-
-
-def _cheapest(unary: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The cheapest sequence (N,) of states 0 and 1. unary (N, 2); change (N - 1, 2): what staying and changing cost."""
-    total, back = unary[0].copy(), np.zeros(unary.shape, np.int64)
-    for i in range(1, len(unary)):
-        stay, move = change[i - 1]
-        ways = total[:, None] + np.array([[stay, move], [move, stay]])
-        back[i] = ways.argmin(0)
-        total = ways.min(0) + unary[i]
-    path = np.zeros(len(unary), np.int64)
-    path[-1] = total.argmin()
-    for i in range(len(unary) - 1, 0, -1):
-        path[i - 1] = back[i, path[i]]
-    return path == 1
 
 
 def _doubled(hands: np.ndarray, scores: np.ndarray, body: np.ndarray, body_scores: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from ..errors import EMO2Error
 from ..types import FRAME_FIELDS, AudioFeatures, Motion, Reference
 from .guidance import guidance_maps, steadied
+from .sampling import check_seconds, first_frame
 from .schedulers import MAX_STEPS, SCHEDULERS
 
 if TYPE_CHECKING:
@@ -208,13 +209,9 @@ def prepare(
 
 def without_lips(motion: Motion) -> Motion:
     """The motion with a mouth that nobody knows."""
-    from ..maps.face import LIPS as points
+    from ..maps.face import LIPS, hidden
 
-    if not motion.face_scores[:, points].any():
-        return motion
-    scores = motion.face_scores.copy()
-    scores[:, points] = 0
-    return motion.replace(face_scores=scores)
+    return hidden(motion, LIPS)
 
 
 def video_length(conditions: Conditions, sound_seconds: float | None = None, end_second: float = 0.0) -> int:
@@ -285,19 +282,14 @@ def frame_range(total: int, fps: float, start_second: float = 0.0, end_second: f
 
     Neighbouring ranges share no frame and leave none out.
     """
-    from ..audio import frame_count
-
-    for name, value in (("start_second", start_second), ("end_second", end_second)):
-        if not (math.isfinite(value) and value >= 0):
-            raise EMO2Error(name, "seconds from 0 on", value, "Give a time inside the video.")
-    boundary = lambda seconds: frame_count(seconds, fps) if seconds > 0 else 0
+    check_seconds(start_second, end_second)
     length = f"{total / fps:.2f} s"
-    start = boundary(start_second)
+    start = first_frame(start_second, fps)
     if start >= total:
         raise EMO2Error("start_second", f"a time before the video's end at {length}", start_second, "Start earlier.")
     if end_second == 0:
         return start, total - start
-    stop = boundary(end_second)
+    stop = first_frame(end_second, fps)
     if stop > total:
         raise EMO2Error("end_second", f"a time up to the video's end at {length}", end_second, "Use 0 for the end.")
     if stop <= start:

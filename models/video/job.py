@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..file_lock import locked
 from ..whole_files import whole_file
 from . import mp4
 from .sound import Sound
@@ -158,16 +159,15 @@ def open_job(folder: Path, prefix: str, identity: str, clips: int) -> Iterator[J
     for place in sorted(folder.glob(f".*{SUFFIX}")):
         manifest = _manifest(place)
         if manifest.get("fingerprint") == identity and manifest.get("clips") == clips:
-            lock = _lock(place)
-            if lock is not None:
-                with lock:
+            with locked(place / "lock") as mine:
+                if mine:
                     job = Job(place, manifest["name"], clips)
                     log.info("Going on with %s: %d of %d clips are there.", job.name, job.done(), clips)
                     yield job
-                return
+                    return
     place = _new(folder, prefix, identity, clips)
-    lock = _lock(place)
-    with lock or nullcontext():
+    # Where there are no locks two processes on one job write the same clips twice, no more.
+    with locked(place / "lock"):
         yield Job(place, _manifest(place)["name"], clips)
 
 
@@ -206,23 +206,3 @@ def _next_number(folder: Path, prefix: str) -> int:
     pattern = re.compile(re.escape(f"{prefix}_") + r"(\d+)")
     numbers = [pattern.match(entry.name.lstrip(".")) for entry in folder.iterdir()]
     return max((int(found.group(1)) for found in numbers if found), default=0) + 1
-
-
-def _lock(place: Path) -> AbstractContextManager | None:
-    """An open, locked file in the job's folder, or None when another process holds it. It ends with the process.
-
-    Without locks (Windows, some network folders) two processes on one job write the same clips twice, no more.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return nullcontext()
-    stream = open(place / "lock", "ab")  # noqa: SIM115 (it is the caller's context)
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        return None
-    except OSError:
-        log.debug("no lock on %s", place)
-    return stream

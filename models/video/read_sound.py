@@ -51,7 +51,7 @@ def _read(container: Any, stream: Any, start: float, stop: float) -> dict[str, A
     rate = 0
     at: int | None = None
     for frame in container.decode(stream):
-        block = _samples(frame)
+        block = samples_of(frame)
         if track is None:
             rate = frame.sample_rate
             track = np.zeros((len(block), max(round((stop - start) * rate), 1)), np.float32)
@@ -71,11 +71,14 @@ def _read(container: Any, stream: Any, start: float, stop: float) -> dict[str, A
     return {"waveform": torch.from_numpy(np.clip(track, -1, 1))[None], "sample_rate": int(rate)}
 
 
-def _samples(frame: Any) -> np.ndarray:
+def samples_of(frame: Any) -> np.ndarray:
     """The samples of a decoded frame of any format as (channels, n) float32 in [-1, 1]."""
     values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, len(frame.layout.channels)).T
+    return as_float(values if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels)).T)
+
+
+def as_float(values: np.ndarray) -> np.ndarray:
+    """Samples of any type as float32 in [-1, 1]."""
     if values.dtype == np.uint8:
         return (values.astype(np.float32) - 128) / 128
     if values.dtype.kind == "i":

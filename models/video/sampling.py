@@ -17,16 +17,21 @@ from ..errors import EMO2Error
 T = TypeVar("T")
 
 
-def check_range(start_second: float, end_second: float) -> None:
-    """Refuse a stretch of time that cannot be; an end of 0 means the video's."""
+def check_seconds(start_second: float, end_second: float) -> None:
+    """Refuse what are no times."""
     for name, value in (("start_second", start_second), ("end_second", end_second)):
         if not (math.isfinite(value) and value >= 0):
             raise EMO2Error(name, "seconds from 0 on", value, "Give a time inside the video.")
+
+
+def check_range(start_second: float, end_second: float) -> None:
+    """Refuse a stretch of time that cannot be; an end of 0 means the video's."""
+    check_seconds(start_second, end_second)
     if 0 < end_second <= start_second:
         raise EMO2Error("end_second", f"0, or a time after {start_second:g} s", end_second, "End later.")
 
 
-def first_frame(start_second: float, fps: Fraction) -> int:
+def first_frame(start_second: float, fps: float | Fraction) -> int:
     """The first output frame whose time i / fps is not before `start_second`."""
     return frame_count(start_second, fps) if start_second > 0 else 0
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ...models.errors import EMO2Error
+from ...models.video.read_sound import samples_of
 from ...models.whole_files import whole_file
 from ...nodes.saving import check_prefix
 from .. import inputs
@@ -17,15 +18,6 @@ from .image import found_file, missing
 from .saving import PREVIEWS, metadata, next_slot
 
 REMEDY = "Give a sound or video file with an audio track (WAV, FLAC, MP3, Ogg, MP4 ...)."
-
-
-def as_float(samples: np.ndarray) -> np.ndarray:
-    """Samples of any format as float32 in [-1, 1]."""
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128.0) / 128.0
-    if samples.dtype.kind == "i":
-        return (samples / np.float64(2 ** (8 * samples.dtype.itemsize - 1))).astype(np.float32)
-    return samples.astype(np.float32)
 
 
 def read_audio(path: Path, where: str = "audio") -> tuple[np.ndarray, int]:
@@ -36,12 +28,8 @@ def read_audio(path: Path, where: str = "audio") -> tuple[np.ndarray, int]:
             if not container.streams.audio:
                 raise EMO2Error(where, "a file with an audio track", f"{path}, which has none", REMEDY)
             stream = container.streams.audio[0]
-            rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-            for frame in container.decode(stream):
-                block = frame.to_ndarray()
-                if not frame.format.is_planar:
-                    block = block.reshape(-1, channels).T
-                blocks.append(as_float(block))
+            rate = stream.codec_context.sample_rate
+            blocks += [samples_of(frame) for frame in container.decode(stream)]
     except (av.FFmpegError, OSError, UnicodeDecodeError) as error:
         raise EMO2Error(where, "a sound file", f"{path} ({error})", REMEDY) from error
     if not blocks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from ...models.hands import HandModel
 from ...models.maps import keypoint_maps, mano_maps
 from ...models.pose.detection import Detector
 from ...models.pose.keypoint_motion import Points, framing_of, motion_of_points
-from ...models.types import FRAME_FIELDS, Framing, Motion
-from ..puppets.cache import as_png, packed, save_record
+from ...models.types import Framing, Motion
+from ..puppets.cache import RECORDED, as_png, packed, save_record
 from .crop import Crop, crop_for, cut_off
 from .face import Mouth, mouth_of
 from .judging import Rejected, hands_seen, sharpness
@@ -199,8 +199,7 @@ def write_records(clip: Clip, path: Callable[[int], Path], info: dict[str, Any],
     framing = clip.motion.framing
     about = info | {
         "split": "train", "style": settings.style, "fps": settings.fps, "size": list(settings.size),
-        "framing": {"neck": framing.neck, "shoulder_width": framing.shoulder_width, "size": framing.size,
-                    "focal": framing.focal},
+        "framing": asdict(framing),
         "clip_frames": len(clip),
     }  # fmt: skip
     waveform = np.rint(np.clip(clip.waveform, -1, 1) * 32767).astype(np.int16)
@@ -213,7 +212,7 @@ def write_records(clip: Clip, path: Callable[[int], Path], info: dict[str, Any],
             (part.start, part.stop), settings.fps,
         )  # fmt: skip
         points = Points(*(array[part] for array in clip.points))
-        arrays: dict[str, Any] = {name: getattr(motion, name) for name in FRAME_FIELDS if name != "pose_strength"}
+        arrays: dict[str, Any] = {name: getattr(motion, name) for name in RECORDED}
         arrays |= packed("pictures", [clip.pictures[chosen], *clip.pictures[part]])
         arrays |= packed("mano", as_png(mano_maps(motion, hands, settings.size)))
         arrays |= packed("keypoint", as_png(keypoint_maps(motion, settings.size)))

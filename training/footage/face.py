@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models.maps.face import LIPS
+from ...models.pose.gaps import on_lines
 
 SIDES = (0, 16)
 """Ends of the jaw's line: the face's width."""
@@ -49,14 +50,8 @@ def mouth_of(face: np.ndarray, scores: np.ndarray, size: tuple[int, int], neck: 
     width = (inner / half - NARROW) / WIDER
     shapes = np.clip(np.stack([opening, width], 1), 0, 1)
     places = np.asarray(face)[:, LIPS].mean(1)
-    filled = filled_gaps(np.concatenate([shapes, places], 1), known)
+    filled = on_lines(np.concatenate([shapes, places], 1), known)
     return Mouth(filled[:, :2].astype(np.float32), filled[:, 2:], known)
 
 
-def filled_gaps(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Unknown rows of (F, C) on lines between known ones, held beyond them; at least one is known."""
-    times = np.arange(len(values))
-    return np.stack([np.interp(times, times[known], column[known]) for column in np.asarray(values, float).T], 1)
-
-
-__all__ = ["Mouth", "filled_gaps", "mouth_of"]
+__all__ = ["Mouth", "mouth_of"]

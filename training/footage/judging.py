@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...models.pose.fit import ENOUGH
 from ...models.pose.keypoint_motion import Points
 from ...models.types import Framing
 
@@ -18,8 +19,6 @@ SHOULDER_PIXELS = 100
 """Sharpness is measured in pictures in which the shoulders are no wider than this."""
 HEAD = (-0.6, 0.6, -1.0, 0.5)
 """Left, right, top and bottom of what is measured, in shoulder widths from the neck."""
-ENOUGH = 6
-"""Hand points that must be known for a hand to be seen."""
 
 
 class Rejected(Exception):

@@ -10,7 +10,7 @@ import numpy as np
 from ...models.maps.face import LIPS
 from ...models.pose.appearance import colours_of
 from ...models.pose.body import SHOULDERS
-from ...models.pose.cleaning import Cleaning, clean_points
+from ...models.pose.cleaning import Cleaning, clean_points, shoulder_unit
 from ...models.pose.detection import Detector, Seen
 from ...models.pose.keypoint_motion import Points
 from ...models.pose.sides import repair_sides
@@ -112,13 +112,10 @@ def overlapped(watched: Watched, tracks: Tracks, person: int) -> np.ndarray:
 
 def leaps(points: Points, size: tuple[int, int]) -> np.ndarray:
     """(F - 1,) how far neck and nose jump between two frames, in shoulder widths; 0 where they are not known."""
-    pixels = np.array([size[1], size[0]])
     both = (points.body_scores[:, SHOULDERS] > 0).all(1)
     if not both.any():
         return np.zeros(len(points.body) - 1)
-    wide = np.linalg.norm((points.body[both, 2] - points.body[both, 5]) * pixels, axis=-1)
-    unit = max(float(np.median(wide)), 1e-6)
-    moved = np.linalg.norm(np.diff(points.body[:, [0, 1]], axis=0) * pixels, axis=-1) / unit
+    moved = np.linalg.norm(np.diff(points.body[:, [0, 1]], axis=0) * shoulder_unit(points, size), axis=-1)
     known = (points.body_scores[1:, [0, 1]] > 0) & (points.body_scores[:-1, [0, 1]] > 0)
     return np.where(known.all(1), np.min(moved, axis=1), 0.0)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...models.errors import EMO2Error
+from ...models.file_lock import locked
 from ...models.whole_files import whole_file
 from ..puppets.cache import VERSION, record_path
 from .settings import Settings
@@ -115,7 +116,7 @@ class Work:
         """Whether this process has the video; no other has it until the end of the block."""
         place = self.place(mark)
         place.mkdir(parents=True, exist_ok=True)
-        with _lock(place / "lock", wait=False) as mine:
+        with locked(place / "lock") as mine:
             if mine:
                 for left in place.glob(".*.part"):  # of a process that was killed
                     left.unlink(missing_ok=True)
@@ -154,25 +155,8 @@ class Work:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with _lock(self.root / "lock", wait=True):
+        with locked(self.root / "lock", wait=True):
             yield
-
-
-@contextmanager
-def _lock(path: Path, wait: bool) -> Iterator[bool]:
-    """Whether the lock on a file is ours; it ends with the block, and with the process. Where there are no locks,
-    everybody has it."""
-    with open(path, "ab") as stream:
-        mine = True
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            mine = False
-        except (ImportError, OSError):
-            pass
-        yield mine
 
 
 def _difference(before: dict[str, Any], plan: dict[str, Any], folder: Path) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from .world import SIZE, Puppet
 VERSION = 1
 REMAKE = "Make the cache again with `emo2 puppets`."
 SECONDS = (3.0, 7.0)
+RECORDED = tuple(name for name in FRAME_FIELDS if name != "pose_strength")
+"""The fields of a motion that a record has: how strongly it leads is a sampler's business."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Record:
     @cached_property
     def motion(self) -> Motion:
         """The F frames as a motion."""
-        fields = {name: self.arrays[name] for name in FRAME_FIELDS if name in self.arrays}
+        fields = {name: self.arrays[name] for name in RECORDED if name in self.arrays}
         return Motion(fps=float(self.info["fps"]), framing=Framing(**self.info["framing"]), **fields)
 
     @property
@@ -283,7 +285,7 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
     pictures = [puppet.reference(size), *puppet.video(size, start, count)]
     hands = neutral_hands()
     _, joints = hands.pose(motion.rotations, motion.wrists())
-    arrays: dict[str, Any] = {name: getattr(motion, name) for name in FRAME_FIELDS if name != "pose_strength"}
+    arrays: dict[str, Any] = {name: getattr(motion, name) for name in RECORDED}
     arrays |= packed("pictures", as_png(pictures))
     arrays |= packed("mano", as_png(mano_maps(motion, hands, size)))
     arrays |= packed("keypoint", as_png(keypoint_maps(motion, size)))
@@ -296,8 +298,7 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
     framing = puppet.framing
     info = {
         "identity": number, "split": split, "style": p.style, "start": start, "fps": motion.fps, "size": size,
-        "framing": {"neck": framing.neck, "shoulder_width": framing.shoulder_width, "size": framing.size,
-                    "focal": framing.focal},
+        "framing": asdict(framing),
         "voice": p.voice, "sentence": p.sentence,
     }  # fmt: skip
     save_record(path, arrays, info)

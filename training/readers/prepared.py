@@ -16,8 +16,8 @@ import numpy as np
 from ...models.audio.waveform import RATE
 from ...models.errors import EMO2Error
 from ...models.motion.edit import resample
-from ...models.types import FRAME_FIELDS, Framing, Motion
-from ..puppets.cache import PuppetCache, read_record, record_path
+from ...models.types import Framing, Motion
+from ..puppets.cache import RECORDED, PuppetCache, read_record, record_path
 
 LOG = logging.getLogger("emo2")
 WHERE = "prepared footage"
@@ -48,10 +48,9 @@ def read_folder(folder: Path | str, *, fps: float | None = 25.0, style: str | No
 
 def _read(path: Path) -> dict[str, Any]:
     """The small arrays of a record, with its info and path."""
-    names = [name for name in FRAME_FIELDS if name != "pose_strength"]
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in (*names, "mouth", "waveform")}
+            arrays = {name: archive[name] for name in (*RECORDED, "mouth", "waveform")}
             info = json.loads(str(archive["info"]))
         return arrays | {"info": info, "path": path, "start": int(info["start"]), "clip": info["clip"]}
     except Exception as error:  # a damaged zip can raise nearly anything
@@ -74,7 +73,7 @@ def _whole(records: list[dict[str, Any]], fps: float | None, style: str | None) 
         parts.append((record, slice(at - record["start"], count)))
         at = max(at, record["start"] + count)
     joined = lambda name: np.concatenate([record[name][part] for record, part in parts])
-    fields = {name: joined(name) for name in FRAME_FIELDS if name in records[0]}
+    fields = {name: joined(name) for name in RECORDED}
     motion = Motion(fps=own, framing=Framing(**info["framing"]), **fields)
     mouth = joined("mouth")
     waveform = records[0]["waveform"].astype(np.float32) / 32767
