@@ -23,6 +23,7 @@ TITLES = {
     "continuity": "Arms from hand maps alone",
     "drift": "Long videos",
     "generation": "With and without motion generation",
+    "modes": "Led by a pose, by a voice, by both",
     "ablations": "What each piece is worth",
 }
 INTRODUCTION = """\

@@ -33,10 +33,10 @@ SHIPPED = (
     "gesture-encoder",
     "pose-discriminator",
     "puppet-estimator",
-    "video-clip",
+    "video-modes",
 )
-"""The trainings whose exports are shipped; the image stage lives on in the clip stage, the autoencoder in its second
-training, `decoder`."""
+"""The trainings whose exports are shipped; the image stage lives on in the clip stage and that in the modes', the
+autoencoder in its second training, `decoder`."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
@@ -48,6 +48,7 @@ FILES = {
     "puppet-estimator": ("emo2_puppet_estimator_tiny.safetensors",),
     "video-image": ("emo2_video_tiny.safetensors",),
     "video-clip": ("emo2_video_tiny.safetensors",),
+    "video-modes": ("emo2_video_tiny.safetensors",),
 }
 """What each training exports, into the folder `export` of its own."""
 
@@ -64,6 +65,10 @@ UNSURE_PUPPETS, UNSURE, UNSURE_SEED, UNSURE_STEPS = 400, 0.5, 6_700_000, 300
 """What the ablations learn from: hands as real footage has them, unsharp and found in wrong places half of the time. In
 a world where maps are always right, confidence has nothing to say. How many puppets, the share, from which number on;
 the steps in which the image checkpoint learns them."""
+INTERACTION = {"interaction-off": (), "interaction-on": ("recipe.extend.audio_interaction=32",)}
+"""The pair that tells what frame-wise audio-video interaction is worth: short clip trainings from the shipped network,
+without and with its layers, and their channels."""
+INTERACTION_STEPS = 200
 CODE = 0.5
 """Deviation of the code that confidence is given to begin with (see `video_image.give_code`)."""
 
@@ -123,10 +128,16 @@ def stages(plan: Plan) -> list[Stage]:
     clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
     before = ("video-image", "motion-encoders", "pose-discriminator")
     found.append(_training(plan, "video-clip", before, clip, minutes=120))
+    modes = (*shown, f"recipe.vae={vae}", f"recipe.image={plan.file('video-clip')}", f"recipe.audio_encoder={voice}")
+    led = "tiny-modes" if plan.config == "tiny" else plan.config
+    extended = () if plan.config == "tiny" else ("recipe.extend.face_maps=true",)
+    found.append(
+        _training(plan, "video-clip", ("video-clip",), (*modes, *extended), minutes=60, name="video-modes", config=led)
+    )
     found += _decoder(plan)
-    variants = [f"ablation-{name}" for name in VARIANTS]
+    variants = [f"ablation-{name}" for name in (*VARIANTS, *INTERACTION)]
     if plan.ablations:
-        found += _ablations(plan, clip)
+        found += _ablations(plan, clip) + _interaction(plan, data, voice, led)
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
     found.append(Stage("ship", ship, SHIPPED, tuple(plan.weights / f for t in SHIPPED for f in FILES[t]), minutes=1))
     found.append(
@@ -182,6 +193,16 @@ def _ablations(plan: Plan, clip: tuple[str, ...]) -> list[Stage]:
         needs = ("ablation-image", "motion-encoders", "pose-discriminator")
         found.append(_training(plan, "video-clip", needs, changes, minutes=6, name=f"ablation-{name}"))
     return found
+
+
+def _interaction(plan: Plan, data: Path, voice: Path, config: str) -> list[Stage]:
+    """Two clip trainings that begin with what is shipped and differ in the interaction layers alone."""
+    begin = (f"recipe.data={data}", f"recipe.image={plan.file('video-modes')}", f"recipe.audio_encoder={voice}")
+    begin += ("preview_every=0", *(() if plan.config == "quick" else (f"steps={INTERACTION_STEPS}",)))
+    return [
+        _training(plan, "video-clip", ("video-modes",), (*begin, *more), 12, name=f"ablation-{name}", config=config)
+        for name, more in INTERACTION.items()
+    ]
 
 
 def _training(

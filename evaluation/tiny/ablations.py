@@ -1,7 +1,7 @@
 """Part `ablations`: what each piece of the method is worth, clip by clip, with intervals of the paired difference.
 
-Short clip trainings from one image checkpoint are compared (`emo2 train-tiny --ablations`), each but for the one switch
-like `base`. They learn from puppets as footage has them (`training.puppets.footage`), and paint ordinary held-out ones.
+Short clip trainings from one checkpoint are compared in pairs (`emo2 train-tiny --ablations`), which differ in one
+switch. Most learn from puppets as footage has them (`training.puppets.footage`), and paint ordinary held-out ones.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from ...models.types import Motion
-from ...training.tiny import VARIANTS
+from ...training.tiny import INTERACTION, VARIANTS
 from ..report import Row
 from ..video.hands import hkc
 from ..video.puppet_arms import arm_continuity
 from ..video.puppet_hands import hands_within
-from ..video.puppet_seen import puppet_hand_points, see
+from ..video.puppet_mouth import mouth_lag, pearson
+from ..video.puppet_seen import Seen, puppet_hand_points, see
 from ..video.puppet_truth import Truth
 from .bench import Bench, Scene
 from .generation import difference
@@ -33,8 +34,9 @@ CLIPS = 9
 def measure(bench: Bench) -> list[Row]:
     """One row for each switch; a row that lacks a checkpoint names it."""
     rows = []
-    for key, (name, score) in SWITCHES.items():
-        files = [checkpoint(bench.ablations, each) for each in ("base", name)]
+    variants: dict[str, Variant] = {}
+    for key, (*pair, score) in SWITCHES.items():
+        files = [checkpoint(bench.ablations, each) for each in pair]
         absent = [str(path) for path in files if path is None or not path.is_file()]
         lacking = bench.networks.lacking("vae", "audio", "puppet_estimator")
         if bench.ablations is None:
@@ -46,7 +48,10 @@ def measure(bench: Bench) -> list[Row]:
         if why:
             rows += [r for r in not_measured("ablations", why) if r.key == key]
             continue
-        tried = [Variant(bench, each, path) for each, path in zip(("base", name), files) if path is not None]
+        for each, path in zip(pair, files):
+            if path is not None and each not in variants:
+                variants[each] = Variant(bench, each, path)
+        tried = [variants[each] for each in pair]
         first, second = (score(variant) for variant in tried)
         rows.append(difference(key, first, second, f"with {{:.3f}}, without {{:.3f}}; {tried[0].steps} steps each"))
     return rows
@@ -76,6 +81,16 @@ class Variant:
         return self.paint(self.scenes)
 
     @cached_property
+    def spoken(self) -> list[Scene]:
+        """More clips, for what differs little."""
+        return self.bench.scenes(CLIPS, self.bench.amounts.spoken, self.bench.amounts.frames)
+
+    @cached_property
+    def seen(self) -> list[Seen]:
+        """What is seen in the videos of those."""
+        return [see(video, self.bench.networks.puppet_estimator) for video in self.paint(self.spoken)]
+
+    @cached_property
     def truths(self) -> list[Truth]:
         return [Truth.of(scene.puppet, count=scene.frames) for scene in self.scenes]
 
@@ -99,6 +114,26 @@ def continuity(variant: Variant) -> np.ndarray:
     return arm_continuity(variant.videos, variant.truths).clips
 
 
+def mouths(variant: Variant) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The mouth's opening (F,) seen in each clip, and the one that its sound asks for."""
+    return [one.mouth[:, 0] for one in variant.seen], [scene.mouth[:, 0] for scene in variant.spoken]
+
+
+def mouth(variant: Variant) -> np.ndarray:
+    """Correlation (n,) of mouth and sound at lag 0."""
+    return np.array([pearson(opening, sound) for opening, sound in zip(*mouths(variant))])
+
+
+def lag(variant: Variant) -> np.ndarray:
+    """Frames (n,) by which each clip's mouth comes late."""
+    return mouth_lag(*mouths(variant)).clips
+
+
+def spoken_hands(variant: Variant) -> np.ndarray:
+    """Share (n,) of hands within a tenth of the width in the clips that mouths are measured in."""
+    return hands_within(variant.seen, [Truth.of(s.puppet, count=s.frames) for s in variant.spoken], 0.1).clips
+
+
 def seams(variant: Variant) -> np.ndarray:
     """Jump (n,) between clips: how much the picture changes there, over the median change from frame to frame."""
     clip = variant.studio.networks.video.config.clip_frames
@@ -110,11 +145,15 @@ def seams(variant: Variant) -> np.ndarray:
     return np.array(values)
 
 
-SWITCHES: dict[str, tuple[str, Callable[[Variant], np.ndarray]]] = {
-    "ablations.confidence_hkc": ("no-confidence", confidence),
-    "ablations.discriminator": ("no-discriminator", hands),
-    "ablations.keypoints": ("no-keypoints", continuity),
-    "ablations.motion_frames": ("no-motion-frames", seams),
+SWITCHES: dict[str, tuple[str, str, Callable[[Variant], np.ndarray]]] = {
+    "ablations.confidence_hkc": ("base", "no-confidence", confidence),
+    "ablations.discriminator": ("base", "no-discriminator", hands),
+    "ablations.keypoints": ("base", "no-keypoints", continuity),
+    "ablations.motion_frames": ("base", "no-motion-frames", seams),
+    "ablations.interaction_mouth": ("interaction-on", "interaction-off", mouth),
+    "ablations.interaction_lag": ("interaction-on", "interaction-off", lag),
+    "ablations.interaction_hands": ("interaction-on", "interaction-off", spoken_hands),
 }
-"""Figure -> (the variant that lacks the piece, what is measured of each variant's clips)."""
-assert {name for name, _ in SWITCHES.values()} <= set(VARIANTS) and set(SWITCHES) <= set(FIGURES)
+"""Figure -> (the variant with the piece, the one without, what is measured of each variant's clips)."""
+assert {name for *pair, _ in SWITCHES.values() for name in pair} <= {*VARIANTS, *INTERACTION}
+assert set(SWITCHES) <= set(FIGURES)

@@ -88,6 +88,9 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     "ablations.discriminator": ("with minus without pose discriminator, hands within 1/10", None),
     "ablations.keypoints": ("with minus without keypoints, arm continuity", None),
     "ablations.motion_frames": ("with minus without motion frames, jump at clip seams", None),
+    "ablations.interaction_mouth": ("with minus without interaction, mouth and sound, correlation", at_least(-0.02)),
+    "ablations.interaction_lag": ("with minus without interaction, mouth lag, frames", None),
+    "ablations.interaction_hands": ("with minus without interaction, hands within 1/10", None),
 }  # fmt: skip
 """Key -> (label, goal). Which part a figure belongs to is said by the key."""
 
