@@ -146,7 +146,7 @@ def test_head_legs_and_pelvis():
     body = WholeBody.from_motion(motion, head, legs, upright)
     assert np.abs(body.head() - head).max() < 1e-4
     assert angle(body.rotations[:, list(LEGS)].astype(float), legs).max() < 1e-3
-    turns, _places = body.forward()
+    turns, _ = body.forward()
     assert angle(turns[:, 0], upright).max() < 1e-3
     back = body.to_motion(motion.framing)
     assert np.linalg.norm(back.wrists() - motion.wrists(), axis=-1).max() < 1e-3

@@ -78,37 +78,8 @@ LAST_JOINTS = np.array([[fingers(h).start - 1 + j for j in (15, 3, 6, 12, 9)] fo
 """(2, 5): the joints that carry the fingertips."""
 
 _FACE = REST[[0, 15, 14, 17, 16]] - REST_JOINTS[HEAD]
-MIRRORED = tuple(
-    int(j)
-    for j in (
-        [
-            0,
-            2,
-            1,
-            3,
-            5,
-            4,
-            6,
-            8,
-            7,
-            9,
-            11,
-            10,
-            12,
-            14,
-            13,
-            15,
-            17,
-            16,
-            19,
-            18,
-            21,
-            20,
-            *list(range(37, 52)),
-            *list(range(22, 37)),
-        ]
-    )
-)
+_SWAPPED = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20)
+MIRRORED = (*_SWAPPED, *range(JOINTS)[fingers(1)], *range(JOINTS)[fingers(0)])
 """For each joint the one on the other side."""
 
 

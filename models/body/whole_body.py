@@ -1,6 +1,6 @@
-"""Motion of a whole body: what text directs and tokens tell (VersaAnimator section 3.1), and its way to `Motion` and back.
+"""Motion of a whole body: what text directs and tokens tell (VersaAnimator, section 3), and its way to `Motion`.
 
-Everything is in the measures of the pack's own skeleton (`skeleton.py`), so it fits any framing from head to full figure.
+All is in the measures of the pack's own skeleton (`skeleton.py`), so it fits any framing from head to full figure.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ class WholeBody:
         """The body behind a `Motion`: trunk and wrists exactly as it says, elbows as `body_joints` has them.
 
         head (F, 3): nod (down), turn (to the picture's right) and tilt (clockwise in the picture) in radians, from the
-        chest; None: straight. legs (F, 8, 4): local turns of the joints `LEGS`; None: at rest. pelvis (F, 4): its global
-        turn; the spine bends from there to the chest's, `motion.body_rotation`. None: the trunk is stiff and turns as a
-        whole about the neck root, as `body_joints` draws it. Unseen hands (`visible`) are unknown.
+        chest; None: straight. legs (F, 8, 4): local turns of the joints `LEGS`; None: at rest. pelvis (F, 4): its
+        global turn; the spine bends from there to the chest's, `motion.body_rotation`. None: the trunk is stiff and
+        turns as a whole about the neck root, as `body_joints` draws it. Unseen hands (`visible`) are unknown.
         """
         count = len(motion)
         chest = normalise(motion.body_rotation.astype(np.float64))
