@@ -21,6 +21,7 @@ TRAINERS = {
         "stage 2 on pairs of frames: all but sound and time",
     ),
     "video-clip": ("video_clip", "VideoClipRecipe", "stage 2 on clips: temporal modules and audio attention"),
+    "tokenizer": ("tokenizer", "TokenizerRecipe", "whole-body motion as codes, for what text directs"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }
 """Name on the command line: (module, class, what it learns)."""

@@ -32,6 +32,7 @@ KINDS = {
     "clip_vision": "an image encoder",
     "gesture_encoder": "a gesture encoder (for FGD)",
     "pose_discriminator": "a pose discriminator",
+    "tokenizer": "a motion tokenizer (whole bodies as codes)",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
 }
 
