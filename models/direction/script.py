@@ -33,6 +33,8 @@ STRONGEST = 2.0
 LONGEST_TEXT, MOST_LINES = 300, 2000
 SLACK = 0.05
 """Seconds by which a line may outlast the sound: the rounding of whoever read its length off a player."""
+NO_TRANSCRIPT = "a transcript"
+"""Beginning of what is expected where a line stands on a word and no transcript is given."""
 EXAMPLE = "such as '0:03-0:05 wave with the right hand'"
 
 _WHEN = re.compile(r"(?:on|at|from)(?=[\s\"'“”„«»‘‚‹「『\d])", re.IGNORECASE)
@@ -281,7 +283,7 @@ class _Line:
     def _spoken(self, phrase: str, which: int | None, after: float | None) -> tuple[float, float]:
         if self.transcript is None:
             raise self.fail(
-                f"a transcript, to know when {phrase!r} is said", "none",
+                f"{NO_TRANSCRIPT}, to know when {phrase!r} is said", "none",
                 "Connect one with the times of its words, or write a time instead.",
             )  # fmt: skip
         places = self.transcript.find(phrase)
