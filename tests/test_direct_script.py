@@ -263,7 +263,7 @@ def test_directions_at_tokens():
     )
     rate = 6.25
     told = Directions.at_tokens(script, 50, rate)
-    assert told.texts == (DEFAULT_TEXT, "wave", "nod", "clap")
+    assert told.texts == (DEFAULT_TEXT, "wave", "nod", "wave", "clap")
     middles = (np.arange(50) + 0.5) / rate
     says = np.array(told.texts)[told.rows]
     assert (says[(middles > 1) & (middles < 2)] == "wave").all() and (
@@ -272,7 +272,7 @@ def test_directions_at_tokens():
     assert (says[middles > 5.3] == DEFAULT_TEXT).all() and says[25] == "wave" and says[31] == "clap"
     assert (told.strength[told.rows == 2] == 0.5).all() and (told.strength[told.rows == 0] == 1).all()
     # Every beat has a token, whatever its place and the rate.
-    assert set(Directions.at_tokens(script, 16, 2.0).rows) == {0, 1, 2, 3}
+    assert set(Directions.at_tokens(script, 16, 2.0).rows) == {0, 1, 2, 3, 4}
 
 
 def test_directions_without_a_script_follow_the_default():

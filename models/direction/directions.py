@@ -17,9 +17,10 @@ TOKEN_RATE = 25 / 4
 
 @dataclass(frozen=True)
 class Directions:
-    """texts: each once, the one of unscripted stretches first. rows (n,) int64: which of them token i follows.
+    """texts: the one of unscripted stretches, then one for each line of the script, in the order of time.
 
-    strength (n,) float32: how strongly; 1 as usual, and 1 where the script says nothing.
+    rows (n,) int64: which of them token i follows; every line has a row of its own, so that it is known where it begins
+    and ends. strength (n,) float32: how strongly; 1 as usual, and 1 where the script says nothing.
     """
 
     texts: tuple[str, ...]
@@ -38,10 +39,12 @@ class Directions:
         """
         if count < 1 or not rate > 0:
             raise EMO2Error("tokens", "at least one token and a rate above zero", f"{count} at {rate:g}", "Correct it.")
-        texts, rows, strength = [default], np.zeros(count, np.int64), np.ones(count, np.float32)
+        lines = () if script is None else script.lines
+        rows, strength = np.zeros(count, np.int64), np.ones(count, np.float32)
         edges = np.arange(count + 1) / rate
         covered = np.full(count, 0.5 - 1e-9)
-        for beat in () if script is None else script.lines:
+        whole = count / rate if script is None or script.duration is None else script.duration
+        for row, beat in enumerate(lines, 1):
             share = (np.minimum(edges[1:], beat.end) - np.maximum(edges[:-1], beat.start)) * rate
             mine = share > covered
             best = int(share.argmax())
@@ -49,13 +52,10 @@ class Directions:
                 mine[best] = True
             if not mine.any():
                 continue
-            if beat.text not in texts:
-                texts.append(beat.text)
-            rows[mine], covered[mine] = texts.index(beat.text), np.maximum(share[mine], 0.5)
+            rows[mine], covered[mine] = row, np.maximum(share[mine], 0.5)
             # The mean over the token: a ramp shorter than a token still counts.
             fine = (edges[:-1][mine, None] + edges[1:][mine, None]) / 2 + (np.arange(8) - 3.5) / (8 * rate)
-            whole = count / rate if script is None or script.duration is None else script.duration
             inside = (fine >= beat.start) & (fine < beat.end)
             presence = (beat.presence(fine, whole) * inside).sum(1) / np.maximum(inside.sum(1), 1)
             strength[mine] = beat.strength * presence
-        return cls(tuple(texts), rows, strength)
+        return cls((default, *(beat.text for beat in lines)), rows, strength)
