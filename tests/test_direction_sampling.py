@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from direction_cases import TEXTS, branch_config, encoder, two_branch_config
-from emo2.models.direction import DEFAULT_TEXT
 from emo2.models.direction.branches import MotionBranch, build
 from emo2.models.direction.conditions import Conditions, conditions, listen, span_edges
+from emo2.models.direction.config import DEFAULT_TEXT
 from emo2.models.direction.sampling import FREE, _Guided, masked_count, sample, spans
 from emo2.models.errors import EMO2Error
 from emo2.models.types import AudioFeatures

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import EMO2Error
 from ..types import AudioFeatures
-from .config import SOUND_STEPS
+from .config import DEFAULT_TEXT, SOUND_STEPS
 from .text import TextEncoder, TextFeatures
 
 
@@ -152,7 +152,5 @@ def conditions(
     rate: float = 6.25,
 ) -> Conditions:
     """Conditions from plain texts: `texts` (n,) is 0 where the default text holds, and i for the line i - 1."""
-    from . import DEFAULT_TEXT
-
     made = Conditions(encoder.encode([DEFAULT_TEXT, *lines]), np.asarray(texts), strength)
     return made if features is None else replace(made, sound=listen(features, rate, len(made)))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+DEFAULT_TEXT = "A person is giving a speech."
+"""What holds where nobody says anything (VersaAnimator, section 3.2)."""
 FUSIONS = ("layers", "last", "none")
 LISTENS = ("text", "audio")
 SOUND_STEPS = 8
