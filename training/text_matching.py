@@ -25,9 +25,9 @@ from .text_motion import needed, open_tokens
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "network": {}, "text": {}, "vocabulary": 1024, "pieces": 32,
-    "jitter": 0.1, "name": "tiny",
+    "jitter": 0.1, "audio_encoder": None, "name": "tiny",
 }  # fmt: skip
-"""data, clips, tokenizer, text, vocabulary, name: as in `text_motion.OPTIONS`. network: fields of MatchingConfig.
+"""data, clips, tokenizer, text, vocabulary, audio_encoder, name: as in `text_motion.OPTIONS`. network: fields of MatchingConfig.
 pieces: most pieces of a text. jitter: how far a span's ends are moved, a share of its length; a made motion does not
 begin on the frame either."""
 
@@ -50,6 +50,7 @@ class TextMatchingRecipe(Recipe):
         for name, low in (("vocabulary", 258), ("pieces", 3)):
             if isinstance(merged[name], bool) or not isinstance(merged[name], int) or merged[name] < low:
                 raise EMO2Error(f"config recipe.{name}", f"at least {low}", repr(merged[name]), "Correct it.")
+        self.audio_encoder = merged["audio_encoder"]
         self.vocabulary, self.pieces = merged["vocabulary"], merged["pieces"]
         self.jitter = merged["jitter"]
         if isinstance(self.jitter, bool) or not isinstance(self.jitter, (int, float)) or not 0 <= self.jitter < 0.5:
@@ -61,7 +62,7 @@ class TextMatchingRecipe(Recipe):
     def sources(self) -> list[Drawn]:
         """The data, opened once; clips that are missing are made."""
         if self._sources is None:
-            self._sources = open_tokens(self.entries, self.tokenizer, None)
+            self._sources = open_tokens(self.entries, self.tokenizer, self.audio_encoder)
         return self._sources
 
     def vocabulary_json(self) -> str:

@@ -26,13 +26,14 @@ from .recipe import Recipe
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "profile": "tiny", "network": {}, "text": {}, "masks": {},
-    "train_encoder": True, "text_encoder": None, "vocabulary": 1024, "name": "tiny",
+    "train_encoder": True, "text_encoder": None, "vocabulary": 1024, "audio_encoder": None, "name": "tiny",
 }  # fmt: skip
 """data, clips (how many a folder of puppets gets): see `directed_clips.check_clips`. tokenizer: checkpoint of the
 motion tokenizer. profile: BranchConfig's paper or tiny, and network: fields of it to change. text: fields of
 TextConfig.tiny to change, of an encoder that learns along. masks: `MaskOptions`. text_encoder: checkpoint (or a Hugging
 Face folder) to start from, needed where the encoder is not trained. vocabulary: pieces that are learned from the data's
-texts. name: of the exported files."""
+texts. audio_encoder: what `audio-motion` will hear with; named here already, the clips are made once for both. name: of
+the exported files."""
 
 
 class TextMotionRecipe(Recipe):
@@ -47,7 +48,7 @@ class TextMotionRecipe(Recipe):
         self.masks = mask_options(merged["masks"])
         self.tokenizer = needed(merged, "tokenizer", "the motion tokenizer's checkpoint")
         self.train_encoder = bool(merged["train_encoder"])
-        self.text_encoder = merged["text_encoder"]
+        self.text_encoder, self.audio_encoder = merged["text_encoder"], merged["audio_encoder"]
         if not self.train_encoder and not self.text_encoder:
             needed(merged, "text_encoder", "an encoder's checkpoint, since it is not trained")
         try:
@@ -65,7 +66,7 @@ class TextMotionRecipe(Recipe):
     def sources(self) -> list[Drawn]:
         """The data, opened once; clips that are missing are made."""
         if self._sources is None:
-            self._sources = open_tokens(self.entries, self.tokenizer, None)
+            self._sources = open_tokens(self.entries, self.tokenizer, self.audio_encoder)
         return self._sources
 
     def encoder(self) -> text.TextEncoder:
