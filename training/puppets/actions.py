@@ -11,12 +11,11 @@ import numpy as np
 
 from ...models.errors import EMO2Error
 from ...models.hands.quaternions import continuous, from_axis_angle, multiply, slerp
-from ...models.pose.body import arm_keypoints, body_joints
 from ...models.pose.portrait import inside
-from ...models.types import HAND_POINTS, Motion
+from ...models.types import HAND_POINTS
 from .choreography import Score, compose
 from .curve import minimum_jerk
-from .legs import standing
+from .legs import full_keypoints
 from .performance import Performance, idle_waves, within_reach
 
 HANDS: dict[str, tuple[int, ...]] = {"left": (0,), "right": (1,), "both": (0, 1), "": ()}
@@ -157,12 +156,3 @@ def _weight(times: np.ndarray, score: Score, hand: int) -> np.ndarray:
         return np.zeros(len(times))
     weight = minimum_jerk(times / score.prepare) * minimum_jerk((score.length - times) / score.retract)
     return np.where(weight < 1e-4, 0.0, weight)
-
-
-def full_keypoints(motion: Motion, feet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (F, 18, 2) and scores (F, 18) as of `arm_keypoints`, with legs that stand on `feet` (F, 2, 3)."""
-    points, scores = arm_keypoints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
-    joints = body_joints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
-    legs = motion.framing.project(standing(joints, motion.framing, feet, motion.body_rotation)[:, 8:14])
-    points[:, 8:14] = legs
-    return points, scores

@@ -53,8 +53,8 @@ class Score:
 
     def __init__(self, action: Action, rng: np.random.Generator, accents: np.ndarray):
         self.rng, self.accents, self.action = rng, accents, action
-        self.size = float(np.exp(rng.normal(0, 0.1).clip(-0.2, 0.2)))
-        self.pace = float(np.exp(rng.normal(0, 0.15).clip(-0.28, 0.28)))
+        self.size = float(np.exp(np.clip(rng.normal(0, 0.1), -0.2, 0.2)))
+        self.pace = float(np.exp(np.clip(rng.normal(0, 0.15), -0.28, 0.28)))
         self.shift = rng.normal(0, 0.016, 3).clip(-0.03, 0.03)
         self.turned = rng.normal(0, 0.09, (2, 2, 3)).clip(-0.18, 0.18)
         self.prepare = float(rng.uniform(0.42, 0.6)) * self.pace

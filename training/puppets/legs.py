@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...models.hands.quaternions import rotate
-from ...models.pose.body import body_joints, elbows
-from ...models.types import Framing
+from ...models.pose.body import arm_keypoints, body_joints, elbows
+from ...models.types import Framing, Motion
+from .performance import Performance
 
 HIPS, KNEES, ANKLES = (11, 8), (12, 9), (13, 10)
 """Indices of the (left, right) points in OpenPose's body order."""
@@ -36,6 +39,23 @@ def standing(
     joints[:, KNEES] = elbows(hips, ankles, towards, upper, fore)
     joints[:, ANKLES] = ankles
     return joints
+
+
+def full_keypoints(motion: Motion, feet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (F, 18, 2) and scores (F, 18) as of `arm_keypoints`, with legs that stand on `feet` (F, 2, 3)."""
+    points, scores = arm_keypoints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
+    joints = body_joints(motion.framing, motion.wrists(), motion.body_offset, motion.body_rotation)
+    joints = standing(joints, motion.framing, feet, motion.body_rotation)
+    points[:, 8:14] = motion.framing.project(joints[:, 8:14])
+    return points, scores
+
+
+def on_its_feet(performance: Performance) -> Performance:
+    """The performance with feet that stay where they stand while the body sways above them."""
+    feet = np.zeros((len(performance.motion), 2, 3), np.float32)
+    points, scores = full_keypoints(performance.motion, feet)
+    motion = performance.motion.replace(keypoints=points, keypoint_scores=scores)
+    return replace(performance, motion=motion, feet=feet)
 
 
 def _heading(rotation: np.ndarray) -> np.ndarray:
