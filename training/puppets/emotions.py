@@ -17,7 +17,7 @@ class Expression:
     inner, outer (left, right): how far the brow's ends are raised, in half heights of the head. lids (left, right):
     how much wider the eyes are open. corners (left, right): how far the mouth's corners are raised, in half widths of
     the head. opening, width: added to the mouth's. lip: how far the middle of the upper lip is raised, in half widths.
-    wrinkle, cheeks: 0..1, lines beside the nose, red cheeks.
+    wrinkle, furrow, cheeks, tears: 0..1, lines beside the nose and between the brows, red cheeks, tears below the eyes.
     """
 
     inner_left: float = 0.0
@@ -32,7 +32,14 @@ class Expression:
     width: float = 0.0
     lip: float = 0.0
     wrinkle: float = 0.0
+    furrow: float = 0.0
     cheeks: float = 0.0
+    tears: float = 0.0
+
+    @property
+    def strength(self) -> float:
+        """0..1: how much of a face this is."""
+        return min(1.0, 8 * max(abs(float(getattr(self, f.name))) for f in fields(self)))
 
     def inner(self, side: int) -> float:
         """Of the brow on the picture's left (side -1) or right (1)."""
@@ -53,12 +60,12 @@ def _even(inner: float, outer: float, lids: float, corner: float, **more: float)
 FACES: dict[str, Expression] = {
     "neutral": Expression(),
     "happy": _even(0.08, 0.06, -0.35, 0.24, width=0.5, cheeks=1.0),
-    "sad": _even(0.2, -0.12, -0.3, -0.2, width=-0.2),
-    "angry": _even(-0.2, 0.1, -0.25, -0.12, width=-0.35),
+    "sad": _even(0.22, -0.14, -0.3, -0.3, width=-0.15, tears=1.0),
+    "angry": _even(-0.22, 0.12, -0.3, -0.16, width=-0.3, furrow=1.0),
     "surprised": _even(0.3, 0.28, 0.4, 0.0, opening=0.6, width=-0.55),
     "fearful": _even(0.34, 0.04, 0.35, -0.1, opening=0.25, width=0.6),
     "disgusted": _even(-0.12, -0.1, -0.5, -0.1, lip=0.16, wrinkle=1.0, width=0.1),
-    "contempt": Expression(-0.08, 0.16, -0.04, 0.22, -0.4, -0.1, -0.03, 0.26, width=-0.05),
+    "contempt": Expression(-0.08, 0.16, -0.04, 0.22, -0.4, -0.1, -0.04, 0.36, width=-0.05),
 }
 """The faces after Ekman and Friesen (1978), drawn as large as small pictures need."""
 _TABLE = np.array([[getattr(FACES[name], f.name) for f in fields(Expression)] for name in EMOTIONS])

@@ -63,6 +63,10 @@ def paint_head(canvas: Canvas, person: Person, pose: Pose) -> None:
     canvas.ellipse(face(0.02, 0.16), (wide * 0.11 * s, high * 0.1 * s), angle, shade(person.skin, 0.82))
     paint_mouth(canvas, person, pose, face(0, MOUTH_Y))
     _hair(canvas, person, pose, at, wide, high)
+    if pose.face is not None:
+        # Brows speak louder than hair: they show through it as far as there is something to say.
+        tone = 0.8 - 0.35 * pose.face.strength if person.hair_style != "bald" else 0.8
+        _brows(canvas, person, pose, face, wide, tone)
 
 
 MOUTH_Y = 0.5
@@ -127,7 +131,8 @@ def _bent(points: np.ndarray, person: Person, pose: Pose) -> np.ndarray:
     wide, (half, _, lip) = person.head[0] * pose.scale, _lips(person, pose)
     across = points[:, 0] / (half + lip)
     corner = np.where(across > 0, pose.face.corner_right, pose.face.corner_left)
-    up = corner * (across**2 - 0.35) + np.where(points[:, 1] <= 0, pose.face.lip * (1 - across**2), 0)
+    level = 0.35 * (pose.face.corner_left + pose.face.corner_right) / 2
+    up = corner * across**2 - level + np.where(points[:, 1] <= 0, pose.face.lip * (1 - across**2), 0)
     return np.stack([points[:, 0], points[:, 1] - wide * up], 1)
 
 
@@ -180,7 +185,7 @@ def _mood_mouth(canvas: Canvas, person: Person, pose: Pose, centre: np.ndarray) 
 
 
 def _moods(canvas: Canvas, person: Person, mood: Expression, face: Callable[..., np.ndarray], wide: float) -> None:
-    """Red cheeks, and lines from the nose's sides."""
+    """Red cheeks, tears, and lines from the nose's sides and between the brows."""
     for side in (-1, 1):
         if mood.cheeks > 0.05:
             blush = np.array(person.skin) * (1 - 0.3 * mood.cheeks) + np.array((226, 92, 84)) * 0.3 * mood.cheeks
@@ -189,6 +194,12 @@ def _moods(canvas: Canvas, person: Person, mood: Expression, face: Callable[...,
         if mood.wrinkle > 0.05:
             dark = shade(person.skin, 1 - 0.45 * mood.wrinkle)
             canvas.capsule(face(side * 0.17, 0.1), face(side * 0.4, 0.34), (wide * 0.045,) * 2, dark)
+        if mood.furrow > 0.05:
+            dark = shade(person.skin, 1 - 0.5 * mood.furrow)
+            canvas.capsule(face(side * 0.08, -0.36), face(side * 0.1, -0.16), (wide * 0.04,) * 2, dark)
+        if mood.tears > 0.05:
+            radii = (wide * 0.03 * mood.tears, wide * 0.085 * mood.tears)
+            canvas.capsule(face(side * 0.5, 0.06), face(side * 0.54, 0.28), radii, (150, 205, 245))
 
 
 def _eyes(canvas: Canvas, person: Person, pose: Pose, face: Callable[..., np.ndarray], wide: float) -> None:
@@ -203,12 +214,25 @@ def _eyes(canvas: Canvas, person: Person, pose: Pose, face: Callable[..., np.nda
             canvas.ellipse(middle, (radius * 0.26, radius * min(0.26, open_part)), angle, (16, 14, 16))
         else:
             canvas.ellipse(middle, (radius, radius * 0.2), angle, shade(person.skin, 0.5))
-        brow = [face(side * x, y - _raised(pose, side, x)) for x, y in ((0.2, -0.4), (0.62, -0.42))]
-        canvas.capsule(brow[0], brow[1], (wide * 0.055 * person.brow * s,) * 2, shade(person.hair, 0.8))
+        _brow(canvas, person, pose, face, wide, side, 0.8)
         if person.glasses:
             canvas.ellipse(middle, (wide * 0.3 * s, wide * 0.28 * s), angle, (40, 40, 48), line=wide * 0.07 * s)
     if person.glasses:
         canvas.line([face(-0.14, -0.12), face(0.14, -0.12)], wide * 0.07 * s, (40, 40, 48))
+
+
+def _brows(
+    canvas: Canvas, person: Person, pose: Pose, face: Callable[..., np.ndarray], wide: float, tone: float
+) -> None:
+    for side in (-1, 1):
+        _brow(canvas, person, pose, face, wide, side, tone)
+
+
+def _brow(
+    canvas: Canvas, person: Person, pose: Pose, face: Callable[..., np.ndarray], wide: float, side: int, tone: float
+) -> None:
+    inner, outer = (face(side * x, y - _raised(pose, side, x)) for x, y in ((0.2, -0.4), (0.62, -0.42)))
+    canvas.capsule(inner, outer, (wide * 0.055 * person.brow * pose.scale,) * 2, shade(person.hair, tone))
 
 
 def _hair(canvas: Canvas, person: Person, pose: Pose, at: Callable[..., np.ndarray], wide: float, high: float) -> None:
