@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ...models.body.kinematics import chain
+from ...models.body.skeleton import BODY_JOINTS, BODY_PARENTS, CHEST, ELBOWS, HEAD, SHOULDERS, WRISTS
 from ...models.errors import EMO2Error
 from ...models.hands.quaternions import IDENTITY, conjugate, from_axis_angle, multiply, normalise, rotate
 from ...models.pose.body import half_body
 from ...models.types import BODY_POINTS, SHOULDER_METRES, Framing, Motion
 from .arrays import load_arrays
 
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
-"""Pelvis; left and right hip; spine; knees; spine; ankles; spine (9: the chest); feet; neck; collars; head; shoulders;
-elbows; wrists. Left before right."""
-CHEST, HEAD, SHOULDERS, ELBOWS, WRISTS = 9, 15, (16, 17), (18, 19), (20, 21)
-JOINTS = 22
+PARENTS, JOINTS = BODY_PARENTS, BODY_JOINTS
 MODEL_FILES = ("SMPLX_NEUTRAL_2020.npz", "SMPLX_NEUTRAL.npz", "SMPLX_*.npz")
 SHAPES = 300
 """Shape directions of the newer SMPL-X files, which come before those of the face; older files have 10."""
@@ -78,15 +76,7 @@ def read_skeleton(path: Path, betas: np.ndarray, where: str = "body model") -> S
 
 def forward(turns: np.ndarray, trans: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
     """Global turns (F, 22, 4) and places (F, 22, 3) of all joints from local turns (F, 22, 4) and `trans` (F, 3)."""
-    rest = skeleton.joints
-    whole = np.zeros_like(turns)
-    places = np.zeros((*turns.shape[:2], 3))
-    whole[:, 0], places[:, 0] = turns[:, 0], rest[0] + trans
-    for joint in range(1, JOINTS):
-        parent = PARENTS[joint]
-        places[:, joint] = places[:, parent] + rotate(whole[:, parent], rest[joint] - rest[parent])
-        whole[:, joint] = multiply(whole[:, parent], turns[:, joint])
-    return whole, places
+    return chain(turns, skeleton.joints[0] + trans, skeleton.joints, PARENTS)
 
 
 def body_motion(
