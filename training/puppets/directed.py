@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ...models.errors import EMO2Error
 from ...models.types import Framing
+from ..described import Described
 from .actions import ACTIONS, Action, act
 from .identity import split_rng
 from .legs import on_its_feet
@@ -21,15 +21,6 @@ AROUND = 0.35
 """Seconds of plain speech at the least before, after and between actions."""
 PLAIN = 0.6
 """Seconds of plain speech that are worth a description."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """What happens from `start` to `end` seconds, in words."""
-
-    text: str
-    start: float
-    end: float
 
 
 def direct(

@@ -11,12 +11,13 @@ from itertools import product
 
 import numpy as np
 
+from ..described import DEFAULT_TEXT
 from .actions import Action
 from .voices import check_split
 
 SPEECH = {
     "train": (
-        "A person is giving a speech.", "A person is talking.", "Someone speaks to the camera.",
+        DEFAULT_TEXT, "A person is talking.", "Someone speaks to the camera.",
         "The speaker is giving a talk.", "A person talks and gestures.", "A speaker explains something.",
         "Someone is speaking with their hands.", "talk", "speak freely", "go on with the speech",
     ),
