@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -188,8 +188,13 @@ class Drawn:
     weight: float = 1.0
 
 
-KEYS: dict[str, tuple[str, ...]] = {"puppets": ("count", "seed", "split"), "humanml3d": ("root",), "beat2": ("root",)}
-"""What a kind of data may be told besides kind, folder (where its clips are kept) and weight. root: of real data."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "puppets": ("count", "seed", "split", "speech", "seconds"),
+    "humanml3d": ("root", "split"),
+    "beat2": ("root", "body", "hands", "fingers"),
+}
+"""What a kind of data may be told besides kind, folder (where its clips are kept) and weight; see `body_clips`. root:
+the data set's own folder; without one the kept clips are all there is, as with puppets of count 0."""
 
 
 def check_clips(entries: Any, count: Any = None) -> list[dict[str, Any]]:
@@ -225,16 +230,22 @@ def check_clips(entries: Any, count: Any = None) -> list[dict[str, Any]]:
     return checked
 
 
-OPENERS: dict[str, Callable[[Mapping[str, Any]], Source]] = {}
-"""What makes a source of an entry, by kind. Without one a folder's clips must all be there already."""
+def open_source(entry: Mapping[str, Any]) -> Source | None:
+    """Where an entry's clips come from; None where those that are kept must do."""
+    from . import body_clips
+
+    own = {key: value for key, value in entry.items() if key not in ("folder", "root", "weight")}
+    if entry["kind"] != "puppets":
+        own["folder"] = entry.get("root")
+    wanted = entry["count"] if entry["kind"] == "puppets" else own["folder"]
+    return body_clips.open_source(own) if wanted else None
 
 
 def open_clips(entries: Sequence[Mapping[str, Any]], tokenizer: Tokens, voice: Any | None, key: str) -> list[Drawn]:
     """Sources of `check_clips`' entries; clips that are missing are made first. key: names tokenizer and voice."""
     opened = []
     for entry in entries:
-        opener = OPENERS.get(entry["kind"]) if entry.get("count", 1) else None
-        clips = ClipFolder(Path(entry["folder"]) / key, opener(entry) if opener else None, tokenizer, voice)
+        clips = ClipFolder(Path(entry["folder"]) / key, open_source(entry), tokenizer, voice)
         clips.make_all()
         opened.append(Drawn(clips, float(entry["weight"])))
     return opened

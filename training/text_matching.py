@@ -27,9 +27,9 @@ OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "network": {}, "text": {}, "vocabulary": 1024, "pieces": 32,
     "jitter": 0.1, "audio_encoder": None, "name": "tiny",
 }  # fmt: skip
-"""data, clips, tokenizer, text, vocabulary, audio_encoder, name: as in `text_motion.OPTIONS`. network: fields of MatchingConfig.
-pieces: most pieces of a text. jitter: how far a span's ends are moved, a share of its length; a made motion does not
-begin on the frame either."""
+"""data, clips, tokenizer, text, vocabulary, audio_encoder, name: as in `text_motion.OPTIONS`. network: fields of
+MatchingConfig. pieces: most pieces of a text. jitter: how far a span's ends are moved, a share of its length; a made
+motion does not begin on the frame either."""
 
 
 class TextMatchingRecipe(Recipe):
