@@ -138,7 +138,7 @@ class ClipFolder:
     """
 
     def __init__(
-        self, folder: Path, source: Source | None, tokenizer: Tokens, voice: Any | None = None, keep: int = 1024
+        self, folder: Path, source: Source | None, tokenizer: Tokens, voice: Any | None = None, keep: int = 512
     ):
         self.folder, self.source, self.tokenizer, self.voice, self.keep = folder, source, tokenizer, voice, keep
         if source is None:

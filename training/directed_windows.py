@@ -21,7 +21,7 @@ from .recipe import sample_rng
 @dataclass(frozen=True)
 class MaskOptions:
     """window: tokens of a sample (0: the config's). texts: most texts in a window, the default one beside them.
-    pieces: most pieces of a text. drop_text, drop_sound: how often a condition is left out, for guidance. carried: how
+    pieces: most pieces of a text. drop_text, drop_sound: how often a condition is left out, for guidance, and drop_all: both at once. carried: how
     often the window's beginning is given, as the window before gives it in sampling. swapped: share of the masked
     tokens that show a random code instead, and as many their own (BERT's 80/10/10). default: how often a saying about
     nothing but speech becomes the default text."""
@@ -31,12 +31,13 @@ class MaskOptions:
     pieces: int = 32
     drop_text: float = 0.1
     drop_sound: float = 0.1
+    drop_all: float = 0.1
     carried: float = 0.25
     swapped: float = 0.1
     default: float = 0.5
 
     def __post_init__(self) -> None:
-        shares = (self.drop_text, self.drop_sound, self.carried, self.default)
+        shares = (self.drop_text, self.drop_sound, self.drop_all, self.carried, self.default)
         if self.window < 0 or self.texts < 1 or self.pieces < 3:
             raise ValueError("window must be 0 or more, texts 1 or more, pieces 3 or more")
         if not all(0 <= share <= 1 for share in shares) or not 0 <= self.swapped <= 0.5:
@@ -97,7 +98,9 @@ class MaskedWindows(Dataset[dict[str, Tensor]]):
             if clip.sound is not None:
                 heard[: length * SOUND_STEPS] = clip.sound[begin * SOUND_STEPS : (begin + length) * SOUND_STEPS]
             sample["sound"] = heard
-            sample["keep_sound"] = np.bool_(rng.random() >= o.drop_sound and clip.sound is not None)
+            some = rng.random() >= o.drop_all
+            sample["keep_sound"] = np.bool_(some and rng.random() >= o.drop_sound and clip.sound is not None)
+            sample["keep_text"] = np.bool_(some and sample["keep_text"])
         return {name: torch.as_tensor(value) for name, value in sample.items()}
 
     def _masked(self, length: int, rng: np.random.Generator) -> np.ndarray:

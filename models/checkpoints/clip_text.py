@@ -74,7 +74,8 @@ def _from_lists(folder: Path, where: str) -> str:
     words = read_json(folder / "vocab.json", where)
     try:
         lines = (folder / "merges.txt").read_text("utf-8").splitlines()
-        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        split = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+        pairs = [(first, second) for first, second in split]
         model = models.BPE(words, pairs, end_of_word_suffix="</w>")
     except Exception as error:  # the tokenizers library raises plain exceptions
         raise EMO2Error(where, "a byte-pair encoding", f"{error} ({folder.name})", "Download it again.") from error
