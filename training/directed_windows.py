@@ -21,10 +21,10 @@ from .recipe import sample_rng
 @dataclass(frozen=True)
 class MaskOptions:
     """window: tokens of a sample (0: the config's). texts: most texts in a window, the default one beside them.
-    pieces: most pieces of a text. drop_text, drop_sound: how often a condition is left out, for guidance, and drop_all: both at once. carried: how
-    often the window's beginning is given, as the window before gives it in sampling. swapped: share of the masked
-    tokens that show a random code instead, and as many their own (BERT's 80/10/10). default: how often a saying about
-    nothing but speech becomes the default text."""
+    pieces: most pieces of a text. drop_text, drop_sound: how often a condition is left out, for guidance; drop_all: how
+    often both are, where there is a sound. carried: how often the window's beginning is given, as the window before
+    gives it in sampling. swapped: share of the masked tokens that show a random code instead, and as many their own
+    (BERT's 80/10/10). default: how often a saying about nothing but speech becomes the default text."""
 
     window: int = 0
     texts: int = 4
