@@ -24,6 +24,7 @@ TRAINERS = {
     "text-motion": ("text_motion", "TextMotionRecipe", "the text branch of directed motion, with its text encoder"),
     "audio-motion": ("audio_motion", "AudioMotionRecipe", "the audio branch of directed motion, on the text branch"),
     "text-matching": ("text_matching", "TextMatchingRecipe", "the network behind R-precision: texts and motion"),
+    "tokenizer": ("tokenizer", "TokenizerRecipe", "whole-body motion as codes, for what text directs"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }
 """Name on the command line: (module, class, what it learns)."""

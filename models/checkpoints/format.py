@@ -36,6 +36,7 @@ KINDS = {
     "text_motion": "a text-to-motion branch",
     "direction": "a directed-motion model (text and voice)",
     "text_matching": "a network that matches texts and motion (for R-precision)",
+    "tokenizer": "a motion tokenizer (whole bodies as codes)",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
 }
 

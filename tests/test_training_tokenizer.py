@@ -1,0 +1,249 @@
+"""The trainer of the motion tokenizer: its data, its losses, what it learns and exports, and what it refuses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from emo2.evaluation.motion.tokens import report
+from emo2.models.body import WholeBody, skeleton, vector
+from emo2.models.body.files import load_body, save_body
+from emo2.models.body.tokenizer import MotionTokenizer, build
+from emo2.models.checkpoints.format import load_checkpoint
+from emo2.models.errors import EMO2Error
+from emo2.training.body_data import (
+    BodyFolder,
+    BodyOnly,
+    BodySource,
+    BodyWindows,
+    check_data,
+    mirror_numbers,
+    open_data,
+    statistics,
+)
+from emo2.training.loop import train
+from emo2.training.settings import load_settings
+from emo2.training.tokenizer import TokenizerRecipe, emphasis
+from motion_cases import gestures
+from torch.utils.data import default_collate
+
+NETWORK = {"width": 24, "depth": 1, "codes": 32, "code_width": 8, "residual": 1}
+
+
+def body(seed=0, count=60, hands=None):
+    return WholeBody.from_motion(gestures(seed, count)).replace(hands=hands)
+
+
+@dataclass
+class Made:
+    """A source that counts what it makes."""
+
+    count: int = 3
+    made: int = 0
+
+    def clip(self, index):
+        self.made += 1
+        return BodyOnly(body(index))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bodies")
+    for seed in range(4):
+        save_body(body(seed), path / f"body_{seed:06d}.npz")
+    return path
+
+
+def recipe(folder, **changes):
+    data = [{"kind": "puppets", "folder": str(folder), "count": 0}]
+    return TokenizerRecipe({"data": data, "network": NETWORK, "window": 32, **changes}, seed=1)
+
+
+# --- files and folders
+
+
+def test_a_body_comes_back_from_its_file(tmp_path):
+    one = body(1, 20, np.random.default_rng(0).random((20, 2)) > 0.5)
+    back = load_body(save_body(one, tmp_path / "one.npz"))
+    for name in ("rotations", "root", "hands", "fps"):
+        assert np.array_equal(getattr(back, name), getattr(one, name)), name
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 broken")
+    np.savez(tmp_path / "other.npz", rotations=np.zeros(3))
+    for name, words in (("bad.npz", "bad.npz"), ("other.npz", "other.npz"), ("none.npz", "no file")):
+        with pytest.raises(EMO2Error, match=words):
+            load_body(tmp_path / name)
+
+
+def test_clips_are_made_once_and_kept(tmp_path):
+    source = Made()
+    first = BodyFolder(tmp_path, source)
+    assert len(first) == 3 and source.made == 0
+    first.make_all()
+    values, known = first[1]
+    assert source.made == 3 and values.shape == (60, vector.SIZE) and known.all()
+    again = BodyFolder(tmp_path, source, fps=50.0)
+    assert again[1][0].shape == (120, vector.SIZE) and source.made == 3
+    assert len(BodyFolder(tmp_path)) == 3
+    with pytest.raises(EMO2Error, match="none in"):
+        BodyFolder(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        None, 3, [], [{"kind": "puppets"}], [{"folder": "x"}], [{"kind": "cats", "folder": "x"}],
+        [{"kind": "puppets", "folder": "x", "cuont": 3}], [{"kind": "puppets", "folder": "x", "count": -1}],
+        [{"kind": "puppets", "folder": "x", "count": 2.5}], [{"kind": "puppets", "folder": "x", "weight": 0}],
+    ],
+)  # fmt: skip
+def test_wrong_data_is_told_at_once(entries):
+    with pytest.raises(EMO2Error, match=r"recipe\.data"):
+        check_data(entries)
+
+
+def test_a_folder_name_stands_for_puppets():
+    assert check_data("x", 7) == [{"kind": "puppets", "folder": "x", "weight": 1.0, "count": 7, "seed": 0}]
+
+
+def test_puppets_know_both_hands(tmp_path):
+    (source,) = open_data(check_data(str(tmp_path), 1), 25.0)
+    values, known = source.bodies[0]
+    assert 8 * 25 <= len(values) <= 14 * 25 and known.all()
+    (again,) = open_data([{"kind": "puppets", "folder": str(tmp_path), "count": 0, "seed": 0, "weight": 1.0}], 25.0)
+    assert np.array_equal(again.bodies[0][0], values)
+
+
+# --- samples
+
+
+def windows(*bodies, **changes):
+    class Kept(list):
+        def __len__(self):
+            return len(bodies)
+
+        def __getitem__(self, index):
+            return vector.to_vector(bodies[index]), vector.mask(bodies[index])
+
+    options = {"window": 32, "levels": 3, "seed": 0, "drop": 0.5} | changes
+    return BodyWindows([BodySource(Kept())], **options)
+
+
+def test_samples_follow_their_index():
+    a, b = windows(body(0), body(1)), windows(body(0), body(1))
+    for index in (0, 3, 2**31 - 1):
+        for name, value in a[index].items():
+            assert torch.equal(value, b[index][name]), name
+    assert a[0]["motion"].shape == (32, vector.SIZE) and not torch.equal(a[0]["motion"], a[1]["motion"])
+    assert {int(a[i]["levels"]) for i in range(40)} == {1, 2, 3}
+    assert {int(windows(body(0), levels=1)[i]["levels"]) for i in range(9)} == {1}
+
+
+def test_a_short_clip_stands_still_at_its_end():
+    one = windows(body(0, 10), mirror=False)[0]["motion"]
+    assert torch.equal(one[9:], one[9:10].expand(23, -1))
+
+
+def test_a_mirrored_vector_is_that_of_the_mirrored_body():
+    order, signs = mirror_numbers()
+    one = body(2, 12, np.tile([True, False], (12, 1)))
+    assert np.allclose(vector.to_vector(one)[:, order] * signs, vector.to_vector(one.mirrored()), atol=1e-4)
+    assert np.array_equal(vector.mask(one)[:, order], vector.mask(one.mirrored()))
+    shown = [windows(one, window=12)[i]["known"][0, vector.hand_numbers(0)[0]].item() for i in range(20)]
+    assert set(shown) == {True, False}
+
+
+def test_statistics_leave_out_what_is_unknown():
+    right = vector.hand_numbers(1)
+    one = body(0, 30)
+    turns = one.rotations.copy()
+    turns[:15, skeleton.fingers(1)] = [0.0, 1.0, 0.0, 0.0]
+    seen = np.ones((30, 2), bool)
+    seen[:15, 1] = False
+    partly = one.replace(rotations=turns, hands=seen)
+    mean, deviation = statistics(windows(partly).sources)
+    expected, _ = statistics(windows(one.frames(15, 30)).sources)
+    assert np.allclose(mean[right], expected[right], atol=1e-5) and (deviation >= 0.01).all()
+    both, _ = statistics(windows(one).sources, mirror=True)
+    order, signs = mirror_numbers()
+    assert np.allclose(both, both[order] * signs)
+
+
+# --- what is learned
+
+
+def test_unknown_hands_are_in_no_loss(folder):
+    torch.manual_seed(0)
+    lesson = recipe(folder).build().eval()
+    seen = np.tile([True, False], (32, 1))
+    one = body(0, 32, seen)
+    turns = one.rotations.copy()
+    turns[:, skeleton.fingers(1)] = [0.0, 1.0, 0.0, 0.0]
+    batch = lambda b: {
+        "motion": torch.from_numpy(vector.to_vector(b))[None], "known": torch.from_numpy(vector.mask(b))[None],
+        "levels": torch.tensor([2]),
+    }  # fmt: skip
+    with torch.no_grad():
+        a, parts = lesson(batch(one))
+        b, _ = lesson(batch(one.replace(rotations=turns)))
+        c, _ = lesson(batch(one.replace(rotations=turns, hands=None)))
+    assert a.shape == (1,) and set(parts) == {"rebuilt", "velocity", "commitment", "in_use"}
+    assert torch.allclose(a, b, atol=1e-6) and abs(float(a - c)) > 1e-4
+    assert (
+        emphasis().mean() == pytest.approx(1)
+        and emphasis()[vector.joint(18)].min() > emphasis()[vector.joint(30)].max()
+    )
+
+
+def test_it_learns_and_is_exported_whole(folder, tmp_path):
+    made = recipe(folder, mirror=False, level_dropout=0.0)
+    torch.manual_seed(0)
+    module, dataset = made.build(), made.dataset()
+    before = report(module.network.eval(), [body(0)])
+    module.train()
+    optimiser = torch.optim.Adam(module.parameters(), 4e-3)
+    losses = []
+    for step in range(60):
+        each, _ = module(default_collate([dataset[8 * step + i] for i in range(8)]))
+        assert each.shape == (8,)
+        optimiser.zero_grad()
+        each.mean().backward()
+        optimiser.step()
+        losses.append(each.mean().item())
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+    module.eval()
+    after = report(module.network, [body(0)])
+    assert after.share < 0.7 * before.share and after.wrists < 0.7 * before.wrists
+    (path,) = made.export(module, tmp_path / "out", {"steps": "60"})
+    loaded, header = load_checkpoint(path, "tokenizer", build)
+    assert path.name == "emo2_tokenizer_tiny.safetensors" and header.notes["steps"] == "60"
+    assert isinstance(loaded, MotionTokenizer)
+    assert np.array_equal(loaded.tokens(body(3)), module.network.tokens(body(3)))
+
+
+def test_a_run_that_was_stopped_is_the_same_to_the_bit(folder, tmp_path):
+    data = f"recipe.data=[{{kind: puppets, folder: '{folder}', count: 0}}]"
+    changes = [data, "batch=2", "optimizer.schedule=constant", "checkpoint_every=2"]
+    go = lambda name, steps: train(
+        load_settings("tokenizer", "quick", [*changes, f"steps={steps}"]), tmp_path / name, quiet=True, cpu=True
+    )
+    whole = go("a", 4)
+    assert whole.finished and [path.name for path in whole.files] == ["emo2_tokenizer_tiny.safetensors"]
+    go("b", 2)
+    one, header = load_checkpoint(whole.files[0], "tokenizer", build)
+    two, _ = load_checkpoint(go("b", 4).files[0], "tokenizer", build)
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name]), name
+    assert header.config["codes"] == 32 and one.body(one.tokens(body(0))).hands.all()
+    assert bool(one.quantiser.books[1].begun), "the codebooks have seen data"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"network": {"widht": 3}}, {"weights": {"velocity": -1}}, {"weights": {"speed": 1}}, {"speed": 1}, {"data": 3},
+        {"profile": "huge"}, {"window": 30}, {"window": 0}, {"window": "64"}, {"level_dropout": 1}, {"clips": -1},
+    ],
+)  # fmt: skip
+def test_wrong_options_are_told_at_once(wrong):
+    with pytest.raises(EMO2Error, match="recipe"):
+        TokenizerRecipe({"data": "somewhere", **wrong}, 0)

@@ -1,0 +1,150 @@
+"""The trainer of the motion tokenizer (VersaAnimator section 3.1), recipe `tokenizer`: whole bodies to codes and back.
+
+Losses after T2M-GPT (Zhang et al. 2023, section 3.1): smooth L1 of the vector and of its change from frame to frame,
+and commitment. Unknown hands are in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models.body import skeleton, vector
+from ..models.body.config import DOWNSAMPLING, TokenizerConfig
+from ..models.body.tokenizer import MotionTokenizer
+from ..models.checkpoints.format import save_checkpoint
+from ..models.errors import EMO2Error
+from .body_data import BodySource, BodyWindows, check_data, open_data, statistics
+from .options import check_names
+from .recipe import Recipe
+
+WEIGHTS = {"velocity": 0.5, "commitment": 0.02}
+"""What the parts beside the reconstruction count; T2M-GPT's values."""
+
+OPTIONS: dict[str, Any] = {
+    "data": None, "clips": None, "profile": "tiny", "network": {}, "window": 64, "level_dropout": 0.2, "mirror": True,
+    "weights": {}, "name": "tiny",
+}  # fmt: skip
+"""data, clips (how many a folder of puppets gets): see `body_data.check_data`. profile: TokenizerConfig's paper or
+tiny, and network: fields of it to change. window: frames of a sample. level_dropout: how often a sample gets fewer
+codebooks than there are (MoMask's quantisation dropout), so that the first ones say most. mirror: half of the samples
+are shown in a mirror. weights: `WEIGHTS`. name: of the exported file."""
+
+
+class TokenizerRecipe(Recipe):
+    name: ClassVar[str] = "tokenizer"
+
+    def __init__(self, options: Mapping[str, Any], seed: int):
+        super().__init__(options, seed)
+        check_names(options, OPTIONS)
+        merged = OPTIONS | self.options
+        self.entries = check_data(merged["data"], merged["clips"])
+        self.config = _config(merged["profile"], merged["network"])
+        self.weights = _weights(merged["weights"])
+        self.window = merged["window"]
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < DOWNSAMPLING:
+            raise EMO2Error("config recipe.window", "a number of frames", repr(self.window), "Correct it.")
+        if self.window % DOWNSAMPLING:
+            wanted = f"a multiple of {DOWNSAMPLING} frames"
+            raise EMO2Error("config recipe.window", wanted, self.window, "Correct it.")
+        self.dropout = merged["level_dropout"]
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
+            raise EMO2Error("config recipe.level_dropout", "a share from 0 to below 1", self.dropout, "Correct it.")
+        self.mirror, self.label = bool(merged["mirror"]), str(merged["name"])
+        self._sources: list[BodySource] | None = None
+
+    def sources(self) -> list[BodySource]:
+        """The data, opened once."""
+        if self._sources is None:
+            self._sources = open_data(self.entries, self.config.fps)
+        return self._sources
+
+    def build(self) -> TokenizerLesson:
+        mean, deviation = statistics(self.sources(), mirror=self.mirror)
+        network = MotionTokenizer(self.config)
+        network.set_normalisation(torch.tensor(mean), torch.tensor(deviation))
+        return TokenizerLesson(network, self.weights)
+
+    def dataset(self) -> BodyWindows:
+        return BodyWindows(
+            self.sources(), self.window, self.config.levels, self.seed, float(self.dropout), self.mirror
+        )  # fmt: skip
+
+    def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
+        assert isinstance(module, TokenizerLesson)
+        network = module.network
+        what = {
+            "description": "Whole-body motion as codes, trained with `emo2 train tokenizer`.",
+            "profile": self.label,
+        }
+        path = folder / f"emo2_tokenizer_{self.label}.safetensors"
+        return [
+            save_checkpoint(path, "tokenizer", network.config.to_dict(), network.state_dict(), notes=dict(notes) | what)
+        ]
+
+
+class TokenizerLesson(nn.Module):
+    """`module(batch)` -> (losses (B,), parts): the vector, its change from frame to frame, commitment; codes in use."""
+
+    emphasis: Tensor
+
+    def __init__(self, network: MotionTokenizer, weights: Mapping[str, float]):
+        super().__init__()
+        self.network, self.weights = network, dict(weights)
+        self.register_buffer("emphasis", torch.tensor(emphasis(), dtype=torch.float32), persistent=False)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        known = batch["known"]
+        result = self.network(batch["motion"], known, batch["levels"])
+        truth = self.network.normalise(batch["motion"]).float()
+        made = self.network.normalise(result.reconstruction).float()
+        share = known * self.emphasis
+        rebuilt = _mean(F.smooth_l1_loss(made, truth, reduction="none"), share)
+        both = share[:, 1:] * known[:, :-1]
+        change = _mean(F.smooth_l1_loss(made.diff(dim=1), truth.diff(dim=1), reduction="none"), both)
+        losses = rebuilt + self.weights["velocity"] * change + self.weights["commitment"] * result.commitment
+        parts = {"rebuilt": rebuilt, "velocity": change, "commitment": result.commitment}
+        parts |= {"in_use": result.perplexity.mean().expand(len(losses))}
+        return losses, {name: value.detach() for name, value in parts.items()}
+
+
+def emphasis() -> np.ndarray:
+    """(384,): what an error of each number counts. An arm's turns carry the hand; velocities follow from turns."""
+    share = np.ones(vector.SIZE)
+    for joint in (skeleton.PELVIS, *skeleton.SPINE):
+        share[vector.joint(joint)] = 2.0
+    for joint in (*skeleton.SHOULDERS, *skeleton.ELBOWS, *skeleton.WRISTS):
+        share[vector.joint(joint)] = 4.0
+    share[vector.ROOT] = 4.0
+    share[vector.ROOT_VELOCITY] = share[vector.VELOCITIES] = 0.25
+    return share / share.mean()
+
+
+def _mean(values: Tensor, share: Tensor) -> Tensor:
+    """Means (B,) of values (B, T, D), each counting as much as `share` (B, T, D) says."""
+    return (values * share).sum((1, 2)) / share.sum((1, 2)).clamp(min=1e-6)
+
+
+def _config(profile: Any, changes: Any) -> TokenizerConfig:
+    profiles = {"paper": TokenizerConfig.paper, "tiny": TokenizerConfig.tiny}
+    if profile not in profiles:
+        raise EMO2Error("config recipe.profile", "paper or tiny", repr(profile), "Choose one of them.")
+    try:
+        return TokenizerConfig.from_dict(profiles[profile]().to_dict() | dict(changes))
+    except (ValueError, TypeError) as error:
+        raise EMO2Error("config recipe.network", "fields of a tokenizer's config", error, "Correct it.") from error
+
+
+def _weights(values: Any) -> dict[str, float]:
+    fits = isinstance(values, Mapping) and not set(values) - set(WEIGHTS)
+    if not fits or any(not isinstance(v, (int, float)) or v < 0 for v in values.values()):
+        raise EMO2Error(
+            "config recipe.weights", f"numbers from 0 up for {', '.join(WEIGHTS)}", repr(values), "Correct it."
+        )
+    return WEIGHTS | {name: float(value) for name, value in values.items()}
