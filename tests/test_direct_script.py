@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from emo2.models.direction.directions import DEFAULT_TEXT, Directions
+from emo2.models.direction.config import DEFAULT_TEXT
+from emo2.models.direction.directions import Directions
 from emo2.models.direction.script import LONGEST_TEXT, Beat, Script, format_script, parse_script
 from emo2.models.direction.times import clock, seconds_of
 from emo2.models.direction.transcript import Transcript, Word

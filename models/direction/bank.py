@@ -50,12 +50,14 @@ class PoseBank:
 
     motion: 4 T frames in the normal form. codes (T,) int64: each snippet's token. clips (T,) int64: which clip it is
     of; snippets of a clip follow one another. projected (clips,) bool: whose points were not seen but projected.
+    tokenizer: fingerprint of the file whose tokens these are, or "".
     """
 
     motion: Motion
     codes: np.ndarray
     clips: np.ndarray
     projected: np.ndarray
+    tokenizer: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.codes)
@@ -73,7 +75,7 @@ class PoseBank:
         return len(self.codes)
 
     @classmethod
-    def of(cls, clips: Iterable[BankClip]) -> PoseBank:
+    def of(cls, clips: Iterable[BankClip], tokenizer: str = "") -> PoseBank:
         """A bank of clips; each is cut to whole tokens. EMO2Error where there are none."""
         motions: list[Motion] = []
         codes: list[np.ndarray] = []
@@ -90,7 +92,9 @@ class PoseBank:
         if not motions:
             raise EMO2Error("pose_bank", "clips of at least one token", "none", "Give samples with motion and tokens.")
         fields = {name: np.concatenate([getattr(motion, name) for motion in motions]) for name in FRAME_FIELDS}
-        return cls(motions[0].replace(**fields), np.concatenate(codes), np.concatenate(owners), np.array(projected))
+        return cls(
+            motions[0].replace(**fields), np.concatenate(codes), np.concatenate(owners), np.array(projected), tokenizer
+        )
 
     @cached_property
     def follows(self) -> np.ndarray:
@@ -143,7 +147,9 @@ def features(motion: Motion) -> np.ndarray:
 def save_bank(bank: PoseBank, path: Path | str) -> Path:
     """Write a bank (.npz of plain arrays), whole or not at all."""
     arrays = {"format": np.array(FORMAT), "version": np.array(VERSION), "codes": bank.codes, "clips": bank.clips}
-    arrays |= {"projected": bank.projected} | {name: getattr(bank.motion, name) for name in FRAME_FIELDS}
+    arrays |= {"projected": bank.projected, "tokenizer": np.array(bank.tokenizer)} | {
+        name: getattr(bank.motion, name) for name in FRAME_FIELDS
+    }
     return write_whole(path, lambda stream: np.savez_compressed(stream, allow_pickle=False, **arrays))
 
 
@@ -160,7 +166,7 @@ def load_bank(path: Path | str, where: str = "pose_bank") -> PoseBank:
                     where, f"a pose bank of version {VERSION} or earlier", f"another file ({path.name})", again
                 )
             motion = Motion(fps=FPS, framing=NORMAL, **{name: archive[name] for name in FRAME_FIELDS})
-            return PoseBank(motion, archive["codes"], archive["clips"], archive["projected"])
+            return PoseBank(motion, archive["codes"], archive["clips"], archive["projected"], str(archive["tokenizer"]))
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, ValueError) as error:
         if isinstance(error, EMO2Error):
             raise

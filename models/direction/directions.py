@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EMO2Error
+from .config import DEFAULT_TEXT
 from .script import Script
 
-DEFAULT_TEXT = "A person is giving a speech."
-"""What the text branch hears where the script says nothing (VersaAnimator, section 3.2)."""
 TOKEN_RATE = 25 / 4
 """Motion tokens a second: 25 frames a second, four of them a token."""
 
