@@ -23,7 +23,7 @@ from .problems import NodeFailed, WorkflowError, node_name
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 ROOMS = {
     "train": "train", "train-tiny": "train_tiny", "puppets": "puppets", "evaluate": "evaluate", "convert": "convert",
-    "gestures": "gestures", "prepare": "prepare",
+    "gestures": "gestures", "prepare": "prepare", "build-pose-bank": "build_pose_bank",
 }  # fmt: skip
 """Commands that live in modules of their own: each has `add_parser(commands)` and `run(options)`, and imports late."""
 TARGETS = """\

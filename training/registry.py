@@ -21,6 +21,9 @@ TRAINERS = {
         "stage 2 on pairs of frames: all but sound and time",
     ),
     "video-clip": ("video_clip", "VideoClipRecipe", "stage 2 on clips: temporal modules and audio attention"),
+    "text-motion": ("text_motion", "TextMotionRecipe", "the text branch of directed motion, with its text encoder"),
+    "audio-motion": ("audio_motion", "AudioMotionRecipe", "the audio branch of directed motion, on the text branch"),
+    "text-matching": ("text_matching", "TextMatchingRecipe", "the network behind R-precision: texts and motion"),
     "tokenizer": ("tokenizer", "TokenizerRecipe", "whole-body motion as codes, for what text directs"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }

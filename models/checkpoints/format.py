@@ -32,6 +32,10 @@ KINDS = {
     "clip_vision": "an image encoder",
     "gesture_encoder": "a gesture encoder (for FGD)",
     "pose_discriminator": "a pose discriminator",
+    "text_encoder": "a text encoder",
+    "text_motion": "a text-to-motion branch",
+    "direction": "a directed-motion model (text and voice)",
+    "text_matching": "a network that matches texts and motion (for R-precision)",
     "tokenizer": "a motion tokenizer (whole bodies as codes)",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
 }

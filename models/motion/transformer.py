@@ -204,7 +204,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], attend: Tensor | None) -> Tensor:
         q, k, v = (_split(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
-        return self.out(_attention(_turn(q, rotation), _turn(k, rotation), v, attend))
+        return self.out(_attention(turn(q, rotation), turn(k, rotation), v, attend))
 
 
 class CrossAttention(nn.Module):
@@ -222,12 +222,12 @@ class CrossAttention(nn.Module):
     def keys_values(self, sound: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Keys and values, (B, heads, F, W / heads) each, of audio features (B, F, W)."""
         k, v = (_split(part, self.heads) for part in self.kv(sound).chunk(2, dim=-1))
-        return _turn(k, rotation), v
+        return turn(k, rotation), v
 
     def forward(
         self, x: Tensor, sound: tuple[Tensor, Tensor], rotation: tuple[Tensor, Tensor], attend: Tensor | None
     ) -> Tensor:
-        return self.out(_attention(_turn(_split(self.q(x), self.heads), rotation), *sound, attend))
+        return self.out(_attention(turn(_split(self.q(x), self.heads), rotation), *sound, attend))
 
 
 class TimestepEmbedding(nn.Module):
@@ -252,7 +252,7 @@ def rotary(frames: int, size: int, device: torch.device) -> tuple[Tensor, Tensor
     return angles.cos(), angles.sin()
 
 
-def _turn(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+def turn(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn the first half of each head's channels against the second by the frame's angles."""
     cos, sin = (part.to(x) for part in rotation)
     a, b = x.chunk(2, dim=-1)

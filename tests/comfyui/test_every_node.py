@@ -130,6 +130,31 @@ def test_real_gestures_and_cached_steps(server, run):
     assert len(outputs[drawn]["images"]) == 60 and len(outputs[shown]["images"]) == 10
 
 
+def test_the_directors_desk(server, run):
+    """A script on a transcript's words, a motion set in at its times, and what the face does."""
+    (server.base / "input" / "said.txt").write_text("hello 0.1 0.2\nworld 0.25 0.5\n")
+    graph = Graph()
+    _, voice, _, _, motion = start(graph)
+    said = graph.add("EMO2LoadTranscript", transcript_file="said.txt")
+    script = graph.add(
+        "EMO2DirectScript", text='from "hello" to "world" wave 👋 [blend 0.1]', audio=[voice, 0], transcript=[said, 0]
+    )
+    timeline, beats = graph.show(script, 1), graph.add("PreviewAny", source=[script, 2])
+    mirrored = graph.add("EMO2MirrorMotion", motion=[motion, 0])
+    both = graph.add("EMO2InsertMotion", motion=[motion, 0], inserted=[mirrored, 0], script=[script, 0])
+    drawn = graph.show(graph.add("EMO2DrawOpenPose", motion=[both, 0], width=128))
+    blinks = graph.add("EMO2BlinkTrack", audio=[voice, 0])
+    face = graph.add("EMO2EmotionTrack", text="0:00.2-0:00.5 happy", face=[blinks, 0])
+    curves = graph.show(face, 1)
+    outputs = run(graph).succeeded().outputs()
+    assert outputs[beats]["text"] == ["0:00.1-0:00.5 wave 👋 [strength 1, in 0.1, out 0.1]"]
+    assert [len(outputs[node]["images"]) for node in (timeline, drawn, curves)] == [1, 15, 1]
+    wrong = Graph()
+    wrong.show(wrong.add("EMO2DirectScript", text="0:01 nod\nwave"), 1)
+    status, told = server.request("/prompt", {"prompt": wrong})
+    assert status == 400 and "line 2 'wave'" in json.dumps(json.loads(told))
+
+
 @pytest.fixture
 def wav2vec2(server):
     """A wav2vec 2.0 base with random weights, where ComfyUI's own loader finds it."""
