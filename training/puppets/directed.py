@@ -15,7 +15,7 @@ from .legs import on_its_feet
 from .performance import Performance, perform
 from .phrasings import describe, describe_briefly, describe_speech
 
-LONGEST = 4.9
+LONGEST = 5.3
 """Seconds that no action takes longer than."""
 AROUND = 0.35
 """Seconds of plain speech at the least before, after and between actions."""
@@ -33,13 +33,14 @@ def direct(
 ) -> Performance:
     """The speech of puppet `seed` with actions in it; the same for the same arguments.
 
-    actions: one after the other, each at a time of its own (None: one or two are drawn). seconds: of the performance
-    (None: as long as the actions leave a moment of speech around them). Voice, words and gestures are those of
-    `perform` with the same seed and length in the style "speaking". EMO2Error where the actions do not fit in.
+    actions: one after the other, each at a time of its own (None: one or two are drawn, as many as fit). seconds: of
+    the performance (None: as long as the actions leave a moment of speech around them). Voice, words and gestures are
+    those of `perform` with the same seed and length in the style "speaking". EMO2Error where the actions do not fit in.
     """
     rng = split_rng(seed, split, 10)
     drawn = [ACTIONS[int(i)] for i in rng.choice(len(ACTIONS), 1 + int(rng.random() < 0.5), replace=False)]
-    asked = drawn if actions is None else list(actions)
+    fit = len(drawn) if seconds is None else max(1, int((seconds - AROUND) / (LONGEST + AROUND)))
+    asked = drawn[:fit] if actions is None else list(actions)
     least = AROUND + len(asked) * (LONGEST + AROUND)
     length = least + float(rng.uniform(0.3, 2.5)) if seconds is None else seconds
     if length < least:

@@ -47,7 +47,7 @@ def turns_from(places: np.ndarray, skeleton: Skeleton | None = None) -> np.ndarr
         bone, rest_bone = _bone(places, joint, _CHILD[joint]), _bone(rest, joint, _CHILD[joint])
         turn = multiply(_swing(rotate(parent, rest_bone), bone), parent)
         if joint in HINGES:
-            turn = multiply(_twist(turn, places, joint, bone), turn)
+            turn = multiply(turn, _twist(turn, places, rest, joint))
         whole[:, joint] = turn
     local = np.broadcast_to(IDENTITY, whole.shape).copy()
     local[:, 0] = whole[:, 0]
@@ -88,16 +88,24 @@ def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return turn / np.linalg.norm(turn, axis=-1, keepdims=True)
 
 
-def _twist(turn: np.ndarray, places: np.ndarray, joint: int, bone: np.ndarray) -> np.ndarray:
-    """Turns (F, 4) about a bone that bring the hinge at its end into line with the plane in which it bends."""
+def _twist(turn: np.ndarray, places: np.ndarray, rest: np.ndarray, joint: int) -> np.ndarray:
+    """Turns (F, 4) of the rest pose about a bone, after which its hinge can bend the next bone to where that is.
+
+    The angle between the two bones says how far the hinge bends; what is then left between where it brings the next
+    bone and where that is, is the twist.
+    """
     middle, last, axis = HINGES[joint]
-    normal = np.cross(bone, _bone(places, middle, last))
-    sine = np.linalg.norm(normal, axis=-1, keepdims=True)
-    normal = normal / np.maximum(sine, 1e-9)
-    hinge = rotate(turn, np.broadcast_to(axis, bone.shape))
-    hinge = hinge - (hinge * bone).sum(-1, keepdims=True) * bone
-    angle = np.arctan2((np.cross(hinge, normal) * bone).sum(-1), (hinge * normal).sum(-1))
-    share = np.clip((sine[:, 0] - BENT[0]) / (BENT[1] - BENT[0]), 0, 1)
+    bone, lower = _bone(rest, joint, middle), _bone(rest, middle, last)
+    seen = rotate(conjugate(turn), _bone(places, middle, last))
+    # The lower bone turned by b about the axis is, along the upper one, still + p cos b + q sin b.
+    still, p = (bone @ axis) * (axis @ lower), bone @ lower - (bone @ axis) * (axis @ lower)
+    q = bone @ np.cross(axis, lower)
+    bend = np.arctan2(q, p) + np.arccos(np.clip((seen @ bone - still) / np.hypot(p, q), -1, 1))
+    bent = rotate(from_axis_angle(bend[:, None] * axis), np.broadcast_to(lower, seen.shape))
+    aside = lambda v: v - (v @ bone)[:, None] * bone
+    bent, seen = aside(bent), aside(seen)
+    angle = np.arctan2(np.cross(bent, seen) @ bone, (bent * seen).sum(-1))
+    share = np.clip((np.linalg.norm(seen, axis=-1) - BENT[0]) / (BENT[1] - BENT[0]), 0, 1)
     # Where the angle is near half a turn the joint bends the wrong way, which noise can do: no side is right there.
     share = share * np.clip((np.pi - np.abs(angle)) / 0.5, 0, 1)
     return from_axis_angle(bone * (angle * share)[:, None])
