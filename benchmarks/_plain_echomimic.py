@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 
 from ..models.video.attention import attend, keys_values, project_out, split_heads
-from ..models.video.condition_batch import AudioTokens, ConditionBatch
+from ..models.video.condition_batch import FrameTokens, ConditionBatch
 from ..models.video.conditions import Conditions, Settings
 from ..models.video.model import VideoModel
 from ..models.video.reference import place_of
@@ -95,7 +95,7 @@ def sample_plainly(
                 if rows == 2:
                     heard = torch.cat([torch.zeros_like(heard), heard])
                     posed = torch.cat([torch.zeros_like(posed), posed])
-                known = ConditionBatch(rows, reference, None, AudioTokens(heard), posed)
+                known = ConditionBatch(rows, reference, None, FrameTokens(heard), posed)
                 total[:, :, window] += model(noisy, timestep, conditions=known)
                 weight[window] += 1
             predicted = total / weight[:, None, None]

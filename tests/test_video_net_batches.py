@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from emo2.models.video.condition_batch import NAMES, AudioTokens, ConditionBatch
+from emo2.models.video.condition_batch import NAMES, FrameTokens, ConditionBatch
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.model import VideoModel
 from hypothesis import given
@@ -164,7 +164,7 @@ def test_runs_hand_every_row_its_own_values(mask, shared):
     """Row r of a batch with some rows lacking sound gets the values that were given for it, or the one for all."""
     had = [row for row, there in enumerate(mask) if there]
     values = torch.zeros(1, 1) if shared else torch.tensor(had, dtype=torch.float32)[:, None]
-    batch = ConditionBatch(len(mask), audio=AudioTokens(values), present={"audio": tuple(mask)})
+    batch = ConditionBatch(len(mask), audio=FrameTokens(values), present={"audio": tuple(mask)})
     seen = []
     for run in batch.runs("audio"):
         rows = list(range(run.start, run.stop))
