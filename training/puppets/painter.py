@@ -11,10 +11,12 @@ import numpy as np
 from ...models.pose.body import ELBOWS, SHOULDERS, WRISTS, body_joints
 from ...models.types import SHOULDER_METRES, Motion
 from .canvas import Canvas, shade
+from .emotions import expression
 from .hands import hand_maps, paint_hands
 from .head import Pose, head_height, mouth_place, paint_back_hair, paint_head
 from .head import face_points as head_points
 from .identity import Identity, Person, Scene
+from .legs import standing
 from .scenery import paint_scene
 
 OVER = 2
@@ -29,6 +31,8 @@ def paint(
     blink: np.ndarray,
     head: np.ndarray,
     blur: np.ndarray | None = None,
+    feet: np.ndarray | None = None,
+    emotion: np.ndarray | None = None,
     size: tuple[int, int] = (128, 96),
     start: int = 0,
     count: int | None = None,
@@ -37,11 +41,12 @@ def paint(
     """Frames start..start+count-1 as (F, H, W, 3) uint8.
 
     motion: F frames, its framing fitted to `size` (H, W). mouth (F, 2) opening and width, blink (F,), head (F, 3) nod,
-    turn and tilt in radians, blur (F, 2) of each hand in pixels of a picture 96 wide. scene: another background.
+    turn and tilt in radians, blur (F, 2) of each hand in pixels of a picture 96 wide. feet, emotion: as in
+    `Performance`. scene: another background.
     """
     count = len(motion) - start if count is None else count
     large = (size[0] * OVER, size[1] * OVER)
-    body = Body(motion, large, start, count)
+    body = Body(motion, large, start, count, feet)
     empty = paint_scene(scene or identity.scene, large)
     maps = hand_maps(motion, large, start, count)
     smear = np.zeros((len(motion), 2)) if blur is None else np.asarray(blur) * (large[1] / 96)
@@ -49,7 +54,9 @@ def paint(
     for index in range(count):
         at = start + index
         canvas = Canvas(empty.copy())
-        pose = body.head(identity.person, index, head[at], mouth[at], float(blink[at]))
+        pose = body.head(
+            identity.person, index, head[at], mouth[at], float(blink[at]), None if emotion is None else emotion[at]
+        )
         _paint_person(canvas, identity.person, body, index, pose)
         paint_hands(canvas.pixels, maps[index], identity.person.skin, smear[at], body.travel[index])
         frames[index] = cv2.resize(canvas.pixels, size[::-1], interpolation=cv2.INTER_AREA)
@@ -64,29 +71,37 @@ def mouth_places(identity: Identity, motion: Motion, head: np.ndarray, size: tup
 
 
 def face_points(
-    identity: Identity, motion: Motion, mouth: np.ndarray, blink: np.ndarray, head: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
+    identity: Identity, motion: Motion, mouth: np.ndarray, blink: np.ndarray, head: np.ndarray, size: tuple[int, int],
+    emotion: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """The face in every frame, (F, 70, 2) pixels of `size`; arguments as `paint` takes them."""
     body = Body(motion, size, 0, len(motion))
-    person = identity.person
-    poses = (body.head(person, i, head[i], mouth[i], float(blink[i])) for i in range(len(motion)))
+    person, shown = identity.person, [None] * len(motion) if emotion is None else emotion
+    poses = (body.head(person, i, head[i], mouth[i], float(blink[i]), shown[i]) for i in range(len(motion)))
     return np.stack([head_points(person, pose) for pose in poses])
 
 
 class Body:
     """Where a body's parts are in the picture. points (F, 18, 2) pixels; scale (F,) pixels a metre at the neck."""
 
-    def __init__(self, motion: Motion, size: tuple[int, int], start: int, count: int):
+    def __init__(
+        self, motion: Motion, size: tuple[int, int], start: int, count: int, feet: np.ndarray | None = None
+    ):
         part = motion.frames(start, start + count)
         framing = part.framing.fitted(size)
         self.framing, self.extent = framing, np.array(size[::-1], float)
         self.joints = body_joints(framing, part.wrists(), part.body_offset, part.body_rotation)
+        if feet is not None:
+            self.joints = standing(self.joints, framing, feet[start : start + count], part.body_rotation)
         self.points = framing.project(self.joints) * self.extent
         self.scale = framing.focal / np.maximum(self.joints[:, 1, 2], 0.1)
         wrists = self.points[:, WRISTS]
         self.travel = np.gradient(wrists, axis=0) if count > 1 else np.zeros_like(wrists)
 
-    def head(self, person: Person, index: int, angles: np.ndarray, mouth: np.ndarray, lid: float) -> Pose:
+    def head(
+        self, person: Person, index: int, angles: np.ndarray, mouth: np.ndarray, lid: float,
+        emotion: np.ndarray | None = None,
+    ) -> Pose:  # fmt: skip
         """The head on the neck: it turns about its own centre and leans with the shoulders."""
         shoulders = self.points[index, SHOULDERS[0]] - self.points[index, SHOULDERS[1]]
         lean = float(np.arctan2(shoulders[1], shoulders[0]))
@@ -94,7 +109,10 @@ class Body:
         up = np.array([np.sin(lean + tilt * 0.5), -np.cos(lean + tilt * 0.5)])
         centre = self.points[index, 1] + up * head_height(person) * self.scale[index]
         centre = centre + np.array([0.02 * np.sin(turn), 0.05 * np.sin(nod)]) * self.scale[index]
-        return Pose(centre, float(self.scale[index]), nod, turn, lean + tilt, float(mouth[0]), float(mouth[1]), lid)
+        face = None if emotion is None else expression(emotion)
+        return Pose(
+            centre, float(self.scale[index]), nod, turn, lean + tilt, float(mouth[0]), float(mouth[1]), lid, face
+        )
 
 
 def _paint_person(canvas: Canvas, person: Person, body: Body, index: int, pose: Pose) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from .speech import talk
 from .styles import SPEAKING, STORYTELLING, check_style, draw_style
 from .track import Track
 from .voices import SPLITS, check_split
+
+if TYPE_CHECKING:
+    from .actions import Acted
 
 FPS = 25.0
 SHORTEST, LONGEST = 4.0, 15.0
@@ -49,7 +53,9 @@ class Performance:
     width 0..1, `mouth_shapes(waveform)`. blink (F,): lid closure 0..1. head (F, 3): nod, turn, tilt in radians. blur
     (F, 2): length of each hand's motion blur in pixels at width 96, 0 sharp. syllables (n, 3): start s, end s, stress
     0..1 (for music: its notes or beats). speed: asked liveliness of the left and right hand, 1 = ordinary. voice,
-    sentence: who says what.
+    sentence: who says what. feet (F, 2, 3): how far the ankles are from where the resting body has them, metres; None:
+    the legs go with the trunk. emotion (F, 8): how much of each of `emotions.EMOTIONS` the face shows; None: none.
+    acted: what was asked for, and when.
     """
 
     waveform: np.ndarray
@@ -63,6 +69,9 @@ class Performance:
     speed: tuple[float, float]
     voice: str
     sentence: str
+    feet: np.ndarray | None = None
+    emotion: np.ndarray | None = None
+    acted: tuple[Acted, ...] = ()
 
 
 def perform(
@@ -177,7 +186,7 @@ def _planned(
     return move(sound, amount, rng), ("", "")
 
 
-def _waves(times: np.ndarray, rng: np.random.Generator, channels: int) -> np.ndarray:
+def idle_waves(times: np.ndarray, rng: np.random.Generator, channels: int) -> np.ndarray:
     """Slow idle movement (F, channels) of deviation about 1: three sines of 2.5 to 8 seconds each."""
     frequency = rng.uniform(0.12, 0.4, (3, 1, channels))
     phase = rng.uniform(0, 2 * np.pi, (3, 1, channels))
@@ -195,7 +204,7 @@ def _trunk(
     sound: Sound, style: str, times: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """body_offset (F, 3), body_rotation (F, 4), head (F, 3): idle sway, and nods and bobs with the accents."""
-    idle = _waves(times, rng, 8)
+    idle = idle_waves(times, rng, 8)
     accent = _bumps(sound, times, 0.09)
     bob = {"dance": 0.016, "instrument": 0.005}.get(style, 0.003)
     offset = np.stack([0.005 * idle[:, 0], 0.002 * idle[:, 1] + bob * accent, 0.003 * idle[:, 2] - 0.004 * accent], 1)
@@ -211,7 +220,7 @@ def _hands(tracks: tuple[Track, Track], times: np.ndarray, rng: np.random.Genera
     sampled = [track.sample(times) for track in tracks]
     wrists = np.stack([places for places, _ in sampled], 1)
     rotations = np.stack([turns for _, turns in sampled], 1)
-    idle = _waves(times, rng, 12).reshape(-1, 2, 6)
+    idle = idle_waves(times, rng, 12).reshape(-1, 2, 6)
     wrists = within_reach(wrists + 0.004 * idle[..., :3])
     wobble = from_axis_angle(0.03 * idle[..., 3:])
     rotations[:, :, 0] = multiply(rotations[:, :, 0], wobble)

@@ -10,6 +10,7 @@ import numpy as np
 from ...models.hands.poses import finger_pose
 from ...models.hands.quaternions import slerp
 from ...models.hands.rest import wrist_rotation
+from .curve import minimum_jerk
 
 SHORTEST = 0.03
 """Seconds that must lie between two keys."""
@@ -88,7 +89,6 @@ class Track:
         before = np.clip(np.searchsorted(keys, times, side="right") - 1, 0, len(keys) - 1)
         after = np.minimum(before + 1, len(keys) - 1)
         span = np.maximum(keys[after] - keys[before], 1e-9)
-        u = np.clip((times - keys[before]) / span, 0, 1)
-        u = u**3 * (10 - 15 * u + 6 * u * u)
+        u = minimum_jerk((times - keys[before]) / span)
         places = wrists[before] + u[:, None] * (wrists[after] - wrists[before])
         return places, slerp(rotations[before], rotations[after], u[:, None])

@@ -7,8 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from ...models.errors import EMO2Error
 from ...models.types import Framing, Motion
+from .emotions import emotion_track
 from .identity import Identity, Scene, split_rng
+from .legs import on_its_feet
 from .painter import face_points, mouth_places, paint
 from .performance import Performance, perform
 
@@ -33,14 +36,24 @@ class Puppet:
         seconds: float | None = None,
         style: str | None = None,
         speed: tuple[float, float] | None = None,
+        framing: str | None = None,
+        emotion: str | None = None,
     ) -> Puppet:
         """Puppet `seed` of "train" or "held-out", the same on every machine.
 
         seconds: length of the performance (None: 4 to 15). style, speed: as `perform` takes them, drawn when None.
+        framing: one of FRAMINGS (None: mostly half bodies). emotion: one of EMOTIONS, which it shows throughout, or
+        "any": some that follow each other (None: the face that it has always had).
         """
-        framing = draw_framing(seed, split)
-        performance = perform(seed, split, framing, seconds=seconds, style=style, speed=speed)
-        return cls(Identity.draw(seed, split), framing, performance)
+        where = draw_framing(seed, split, framing)
+        performance = perform(seed, split, where, seconds=seconds, style=style, speed=speed)
+        if framing == "full":
+            performance = on_its_feet(performance)
+        if emotion is not None:
+            rng, name = split_rng(seed, split, 8), None if emotion == "any" else emotion
+            shown = emotion_track(rng, len(performance.motion), name, performance.motion.fps)
+            performance = replace(performance, emotion=shown)
+        return cls(Identity.draw(seed, split), where, performance)
 
     @property
     def motion(self) -> Motion:
@@ -59,7 +72,8 @@ class Puppet:
         p = self.performance
         return paint(
             identity or self.identity, motion or p.motion, mouth=p.mouth, blink=p.blink, head=p.head,
-            blur=p.blur if motion is None else None, size=size, start=start, count=count, scene=scene,
+            blur=p.blur if motion is None else None, feet=p.feet, emotion=p.emotion, size=size, start=start, count=count,
+            scene=scene,
         )  # fmt: skip
 
     def mouth_places(self, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -70,7 +84,8 @@ class Puppet:
         """`motion`, one of this puppet's whole performance, with its face's 70 points as a detector finds them."""
         p = self.performance
         extent = np.array(motion.framing.size[::-1], np.float32)
-        points = face_points(self.identity, p.motion, p.mouth, p.blink, p.head, motion.framing.size) / extent
+        points = face_points(self.identity, p.motion, p.mouth, p.blink, p.head, motion.framing.size, p.emotion)
+        points = points / extent
         return motion.replace(face=points, face_scores=np.ones(points.shape[:2], np.float32))
 
     def reference(self, size: tuple[int, int] = SIZE, scene: Scene | None = None) -> np.ndarray:
@@ -97,9 +112,23 @@ class Puppet:
         return split_rng(self.identity.seed, self.identity.split, 4).normal(0, 0.06, (1, 3))
 
 
-def draw_framing(seed: int, split: str) -> Framing:
-    """Where puppet `seed` stands: mostly half-body, now and then further away with its legs in the picture."""
-    rng = split_rng(seed, split, 2)
+FRAMINGS = ("head", "half", "full")
+"""What a picture shows: head and shoulders, down to the hips, or the whole figure from head to feet."""
+
+
+def draw_framing(seed: int, split: str, kind: str | None = None) -> Framing:
+    """Where puppet `seed` stands. kind: one of FRAMINGS; None: mostly half-body, now and then further away with its
+    legs in the picture."""
+    if kind is not None and kind not in FRAMINGS:
+        raise EMO2Error("framing", ", ".join(FRAMINGS), repr(kind), "Give one of these.")
+    if kind in ("head", "full"):
+        rng = split_rng(seed, split, 7)
+        if kind == "head":
+            return Framing((rng.uniform(0.44, 0.56), rng.uniform(0.74, 0.82)), rng.uniform(0.66, 0.8), SIZE)
+        return Framing((rng.uniform(0.46, 0.54), rng.uniform(0.27, 0.3)), rng.uniform(0.195, 0.22), SIZE)
+    rng = split_rng(seed, split, 9 if kind == "half" else 2)
+    if kind == "half":
+        return Framing((rng.uniform(0.45, 0.55), rng.uniform(0.38, 0.44)), rng.uniform(0.34, 0.42), SIZE)
     if rng.random() < 0.06:
         return Framing((rng.uniform(0.42, 0.58), rng.uniform(0.26, 0.31)), rng.uniform(0.22, 0.27), SIZE)
     width = rng.uniform(0.34, 0.42)
