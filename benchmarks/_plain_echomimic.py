@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 
 from ..models.video.attention import attend, keys_values, project_out, split_heads
-from ..models.video.condition_batch import FrameTokens, ConditionBatch
+from ..models.video.condition_batch import ConditionBatch, FrameTokens
 from ..models.video.conditions import Conditions, Settings
 from ..models.video.model import VideoModel
 from ..models.video.reference import place_of

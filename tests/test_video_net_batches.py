@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from emo2.models.video.condition_batch import NAMES, FrameTokens, ConditionBatch
+from emo2.models.video.condition_batch import NAMES, ConditionBatch, FrameTokens
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.model import VideoModel
 from hypothesis import given

@@ -21,6 +21,8 @@ TRAINERS = {
         "stage 2 on pairs of frames: all but sound and time",
     ),
     "video-clip": ("video_clip", "VideoClipRecipe", "stage 2 on clips: temporal modules and audio attention"),
+    "video-face": ("video_face", "VideoFaceRecipe", "stage 2: emotion, blink and identity of faces"),
+    "face-identity": ("face_identity", "FaceIdentityRecipe", "tells puppets apart by their heads"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }
 """Name on the command line: (module, class, what it learns)."""

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 from torch.nn import functional as F
 
-from .condition_batch import FrameTokens, ConditionBatch, KeysValues, Run
+from .condition_batch import ConditionBatch, FrameTokens, KeysValues, Run
 
 MAX_BATCH = 65535
 """CUDA's attention kernels put the batch on a grid axis of this length."""

@@ -149,7 +149,8 @@ class ConditionBatch:
         Only sound, pose and face belong to frames; the reference stays, and so do the motion frames.
         """
         where = torch.as_tensor(index)
-        audio, face = (_map(tokens, lambda t: t.index_select(1, where.to(t.device))) for tokens in (self.audio, self.face))
+        taken = lambda t: t.index_select(1, where.to(t.device))
+        audio, face = _map(self.audio, taken), _map(self.face, taken)
         pose = _map(self.pose, lambda t: t.index_select(2, where.to(t.device)))
         return replace(self, audio=audio, pose=pose, face=face)
 

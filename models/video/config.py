@@ -43,9 +43,9 @@ class VideoConfig:
       remains, as in EchoMimicV2's unconditional half). audio_interaction: channels in which sound and picture interact
       frame by frame (`interaction`), 0 for none.
     Face
-      face_control: channels of the tokens of emotion, blink, identity and voice that a further attention after the audio
-      attention reads (`face_control`), 0 for none. face_emotions: how many emotions it tells apart. face_identity:
-      channels of the identity embedding, 512 in ArcFace's and AdaFace's networks.
+      face_control: channels of the tokens of emotion, blink, identity and voice that a further attention after the
+      audio attention reads (`face_control`), 0 for none. face_emotions: how many emotions it tells apart.
+      face_identity: channels of the identity embedding, 512 in ArcFace's and AdaFace's networks.
     Maps
       map_drawing: "emo2" shows the MANO map and the keypoint map, "echomimic_v2" its own picture of the hands' points.
       map_channels: 3 of the MANO map and 3 of the keypoint map; 3 in all where there is one picture. guider_channels:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .condition_batch import ConditionBatch, FrameTokens
+from .condition_batch import ConditionBatch
 from .config import VideoConfig
 
 CONTROLS = ("emotion", "blink", "identity", "audio")
@@ -147,4 +147,4 @@ def is_face_part(name: str) -> bool:
     return name.startswith("face_control.") or ".processor.face." in name
 
 
-__all__ = ["CONTROLS", "FaceAttention", "FaceControl", "FrameTokens", "is_face_part"]
+__all__ = ["CONTROLS", "FaceAttention", "FaceControl", "is_face_part"]

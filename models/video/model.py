@@ -15,7 +15,7 @@ from ..errors import EMO2Error
 from .attention import keys_values
 from .audio import audio_projection
 from .backbone import Backbone
-from .condition_batch import FrameTokens, ConditionBatch, InnerLevels, KeysValues, MotionPlaces, Places
+from .condition_batch import ConditionBatch, FrameTokens, InnerLevels, KeysValues, MotionPlaces, Places
 from .config import VideoConfig
 from .face_control import CONTROLS, FaceControl
 from .guider import ConfidenceEmbedding, MapGuider
