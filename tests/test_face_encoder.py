@@ -51,7 +51,7 @@ def test_a_turned_face_is_brought_upright():
     picture = np.zeros((360, 400, 3), np.uint8)
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
     for place, colour in zip(places, colours):
-        cv2.circle(picture, tuple(int(round(v * 16)) for v in place - 0.5), 8 * 16, colour, -1, cv2.LINE_AA, 4)
+        cv2.circle(picture, tuple(round(v * 16) for v in place - 0.5), 8 * 16, colour, -1, cv2.LINE_AA, 4)
     face = face_at(places)
     assert np.allclose(five_points(face), places)
     cut = aligned(picture, face)

@@ -61,7 +61,9 @@ def test_without_a_face_it_goes_with_the_body():
 def test_a_nose_that_was_found_counts():
     points, scores = np.zeros((3, 18, 2)), np.zeros((3, 18))
     points[:, 0], scores[:, 0] = (0.4, 0.2), 1
-    assert np.allclose(head_centres(still(keypoints=points, keypoint_scores=scores), SIZE), [0.4 * SIZE[1], 0.2 * SIZE[0]])
+    assert np.allclose(
+        head_centres(still(keypoints=points, keypoint_scores=scores), SIZE), [0.4 * SIZE[1], 0.2 * SIZE[0]]
+    )
 
 
 def test_the_drivers_features_stay_away_and_the_lips_remain():
@@ -76,7 +78,7 @@ def test_the_drivers_features_stay_away_and_the_lips_remain():
 
 def test_the_models_option_draws_it():
     motion = still(**face((0.5, 0.25), (0.1, 0.1)))
-    small = dict(size=(64, 48), vae_factor=8)
+    small = {"size": (64, 48), "vae_factor": 8}
     with_mask = body_maps(motion, VideoConfig(**small, head_mask=True))
     assert np.array_equal(with_mask, keypoint_maps(motion, (64, 48), head_mask=True))
     assert not np.array_equal(with_mask, body_maps(motion, VideoConfig(**small)))

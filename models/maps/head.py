@@ -20,7 +20,9 @@ CONTOUR = slice(0, 68)
 SHIFT = 4
 
 
-def head_centres(motion: Motion, size: tuple[int, int] | None = None, start: int = 0, count: int | None = None) -> np.ndarray:
+def head_centres(
+    motion: Motion, size: tuple[int, int] | None = None, start: int = 0, count: int | None = None
+) -> np.ndarray:
     """The face's middle (F, 2) in pixels of `size` in frames start..start+count-1.
 
     The middle of the known face points' box where there are some; else the body's nose, found or, as arms are, where
