@@ -139,7 +139,7 @@ def test_the_checkpoint_says_what_it_is(files, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"train": ["mouth"]}, "recipe.train"), ({"channels": 0}, "recipe.channels"), ({"channels": 3}, "multiple of heads"),
+        ({"train": ["mouth"]}, "recipe.train"), ({"channels": 0}, "recipe.channels"), ({"channels": 3}, "of heads"),
         ({"close_ups": None, "close_up_samples": 4}, "close_up_samples"), ({"face_drops": {"nose": 1.0}}, "nose"),
     ],
 )  # fmt: skip

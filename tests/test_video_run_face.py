@@ -89,13 +89,13 @@ def test_a_track_at_another_rate_is_resampled(model):
 
 
 def test_a_model_without_controls_refuses_a_track():
-    with pytest.raises(EMO2Error, match="facial controls.*video-face"):
+    with pytest.raises(EMO2Error, match=r"facial controls.*video-face"):
         prepare(CONFIG, "model", audio=cases.sound(8), face=track(8))
 
 
 def test_an_identity_of_another_encoder_is_refused(model):
     reference = dataclasses.replace(cases.reference(model), identity=torch.ones(512))
-    with pytest.raises(EMO2Error, match="128 numbers.*512"):
+    with pytest.raises(EMO2Error, match=r"128 numbers.*512"):
         prepare(FACED, "model", reference=reference, audio=cases.sound(8))
     plain = dataclasses.replace(cases.reference(cases.network()), identity=torch.ones(512))
     assert prepare(CONFIG, "model", reference=plain, audio=cases.sound(8)).face_controls(np.arange(2)) == {}
@@ -135,7 +135,7 @@ def test_from_the_loader_to_the_video(outside):
         EncodeReference().encode(model, vae, image, None, encoder)
     other = LoadVideoModel().load("plain.safetensors")[0]
     plain = EncodeReference().encode(other, vae, image)[0]
-    with pytest.raises(EMO2Error, match="EMO2 Sample Video, face: .*without them"):
+    with pytest.raises(EMO2Error, match=r"EMO2 Sample Video, face: .*without them"):
         SampleVideo().sample(other, plain, **WIDGETS, audio_features=cases.sound(5), face=track(5))
 
 

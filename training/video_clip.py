@@ -43,8 +43,9 @@ class VideoClipOptions:
     vae, held_out: for sample pictures.
 
     extend: what the network gets that the checkpoint lacks, `face_maps: true`, `head_mask: true` or
-    `audio_interaction: CHANNELS`; what is new in the network adds nothing at first. frames: new frames a clip (0: the network's clip_frames). train: which of temporal,
-    audio, backbone, guider. backbone_scale: factor on the learning rate of what the first stage trained already.
+    `audio_interaction: CHANNELS`; what is new in the network adds nothing at first. frames: new frames a clip (0: the
+    network's clip_frames). train: which of temporal, audio, backbone, guider. backbone_scale: factor on the learning
+    rate of what the first stage trained already.
     motion_frames: whether clips continue from the frames before. hand_confidence, keypoints: false leaves the
     confidence embedding or the keypoint
     maps out of the network (ablations). drops, emphasis: as `video_data`. confidence_noise, motion_noise: deviation of
