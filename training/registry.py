@@ -22,6 +22,7 @@ TRAINERS = {
     ),
     "video-clip": ("video_clip", "VideoClipRecipe", "stage 2 on clips: temporal modules and audio attention"),
     "video-face": ("video_face", "VideoFaceRecipe", "stage 2: emotion, blink and identity of faces"),
+    "face-reader": ("face_reader", "FaceReaderRecipe", "reads lids and emotions of puppets, for the evaluation"),
     "face-identity": ("face_identity", "FaceIdentityRecipe", "tells puppets apart by their heads"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }

@@ -33,6 +33,8 @@ KINDS = {
     "gesture_encoder": "a gesture encoder (for FGD)",
     "pose_discriminator": "a pose discriminator",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
+    "face_encoder": "a face encoder (whose head it is)",
+    "face_reader": "a face reader (lids and emotions of a puppet)",
 }
 
 

@@ -28,20 +28,25 @@ class FaceNetwork(nn.Module):
     def __init__(self, widths: tuple[int, ...], groups: int, side: int, embedding: int):
         super().__init__()
         self.side, self.embedding = side, embedding
-        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 3, stride=2, padding=1)]
-        for before, after in pairwise(widths):
-            layers += [nn.GroupNorm(groups, before), nn.SiLU(), nn.Conv2d(before, after, 3, stride=2, padding=1)]
-            if after < widths[-1]:
-                layers.append(_Residual(after, groups))
-        last = widths[-1]
-        self.body = nn.Sequential(*layers, nn.GroupNorm(groups, last), nn.SiLU())
-        # One weight for each place and channel: where something is matters, unlike in a mean (MobileFaceNet).
-        self.gather = nn.Conv2d(last, last, side // 2 ** len(widths), groups=last)
-        self.out = nn.Linear(last, embedding)
+        self.trunk = trunk(widths, groups, side)
+        self.out = nn.Linear(widths[-1], embedding)
 
     def forward(self, heads: Tensor) -> Tensor:
         """Heads (B, 3, side, side) 0..1 to directions (B, embedding) of length 1."""
-        return F.normalize(self.out(self.gather(self.body(heads * 2 - 1)).flatten(1)), dim=1)
+        return F.normalize(self.out(self.trunk(heads * 2 - 1)), dim=1)
+
+
+def trunk(widths: tuple[int, ...], groups: int, side: int) -> nn.Sequential:
+    """Convolutions from heads (B, 3, side, side) -1..1 to features (B, widths[-1]); each width halves the picture."""
+    layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 3, stride=2, padding=1)]
+    for before, after in pairwise(widths):
+        layers += [nn.GroupNorm(groups, before), nn.SiLU(), nn.Conv2d(before, after, 3, stride=2, padding=1)]
+        if after < widths[-1]:
+            layers.append(_Residual(after, groups))
+    last = widths[-1]
+    # One weight for each place and channel: where something is matters, unlike in a mean (MobileFaceNet).
+    gather = nn.Conv2d(last, last, side // 2 ** len(widths), groups=last)
+    return nn.Sequential(*layers, nn.GroupNorm(groups, last), nn.SiLU(), gather, nn.Flatten())
 
 
 class _Residual(nn.Module):
@@ -67,4 +72,4 @@ def load_face_network(path: Path | str, where: str = "face encoder") -> FaceNetw
     return module.float().eval()  # type: ignore[return-value]
 
 
-__all__ = ["KIND", "TINY", "FaceNetwork", "build", "load_face_network"]
+__all__ = ["KIND", "TINY", "FaceNetwork", "build", "load_face_network", "trunk"]

@@ -11,6 +11,7 @@ import numpy as np
 from ...models.pose.body import REST_WRISTS
 from ...models.pose.face_crop import head_cut
 from ...models.types import Motion
+from ...models.video.face_track import weights
 from .emotions import emotion_track
 from .identity import Identity
 from .painter import paint
@@ -30,6 +31,16 @@ def head_picture(number: int, split: str, view: int, side: int, astray: bool = T
     Clothes and place are another puppet's; head, mouth, lids and emotion are of some moment. astray: the cut-out misses
     the head a little, as a framing does.
     """
+    return head_moment(number, split, view, side, astray)[0]
+
+
+def head_moment(
+    number: int, split: str, view: int, side: int, astray: bool = True, acted: bool = False
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """The picture of `head_picture`, how far its eyes are closed (0..1), and its emotion's weights (8,).
+
+    acted: every picture shows some emotion, and eyes are anything from open to closed; otherwise most are open.
+    """
     rng = np.random.default_rng([number, view, 31 + (split == "held-out")])
     person, other = Identity.draw(number, split), Identity.draw(int(rng.integers(2**31)), split)
     worn = {name: getattr(other.person, name) for name in WORN}
@@ -37,14 +48,12 @@ def head_picture(number: int, split: str, view: int, side: int, astray: bool = T
     framing = draw_framing(int(rng.integers(2**31)), split, KINDS[int(rng.integers(len(KINDS)))])
     motion = Motion(_still_hands(), REST_WRISTS[None], 25.0, framing, body_offset=rng.normal(0, 0.008, (1, 3)))
     mouth = np.array([[max(rng.uniform(-0.5, 1), 0.0), rng.uniform(0, 1)]])
-    picture = paint(
-        shown, motion, mouth=mouth, blink=np.array([max(rng.uniform(-3, 1), 0.0)]), size=SIZE,
-        head=rng.normal(0, (0.08, 0.14, 0.07), (1, 3)), emotion=emotion_track(rng, 1) if rng.random() < 0.6 else None,
-    )[0]  # fmt: skip
-    if not astray:
-        return head_cut(picture, framing, side)
+    blink = float(np.clip(rng.uniform(-0.4, 1.2) if acted else rng.uniform(-3, 1), 0, 1))
+    head = rng.normal(0, (0.08, 0.14, 0.07), (1, 3))
+    emotion = emotion_track(rng, 1) if acted or rng.random() < 0.6 else weights("neutral")[None]
+    frame = paint(shown, motion, mouth=mouth, blink=np.array([blink]), head=head, emotion=emotion, size=SIZE)[0]
     shift = (float(rng.normal(0, ASTRAY)), float(rng.normal(0, ASTRAY)), float(np.exp(rng.normal(0, ZOOM))))
-    return head_cut(picture, framing, side, shift)
+    return head_cut(frame, framing, side, shift if astray else (0, 0, 1)), blink, emotion[0]
 
 
 @lru_cache(maxsize=1)
@@ -65,4 +74,4 @@ def toned(head: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-__all__ = ["head_picture", "toned"]
+__all__ = ["head_moment", "head_picture", "toned"]
