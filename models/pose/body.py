@@ -29,7 +29,7 @@ REST_WRISTS = np.array([[0.15, 0.34, -0.2], [-0.15, 0.34, -0.2]])
 """Where relaxed hands lie, relative to the neck root: in front of the belly, left and right, metres, camera axes."""
 
 _HALF = SHOULDER_METRES / 2
-_REST = np.array([
+REST = np.array([
     [0.0, -0.205, -0.08], [0.0, 0.0, 0.0],
     [-_HALF, 0.01, 0.0], [0.0, 0.0, 0.0], [-0.15, 0.34, -0.2],
     [_HALF, 0.01, 0.0], [0.0, 0.0, 0.0], [0.15, 0.34, -0.2],
@@ -37,6 +37,7 @@ _REST = np.array([
     [0.11, 0.52, 0.0], [0.12, 0.94, 0.0], [0.12, 1.34, 0.02],
     [-0.034, -0.248, -0.06], [0.034, -0.248, -0.06], [-0.078, -0.228, 0.02], [0.078, -0.228, 0.02],
 ])  # fmt: skip
+"""The resting points (18, 3) from the neck root, metres, camera axes; the elbows' follow from shoulders and wrists."""
 ELBOW_TOWARDS = np.array([[0.55, 0.6, 0.6], [-0.55, 0.6, 0.6]]) / np.linalg.norm([0.55, 0.6, 0.6])
 """Where an elbow would rather be: out, down and a little behind. The direction is one that a hand in front of the body
 never lies in, so the elbow never flips."""
@@ -87,7 +88,7 @@ def body_joints(
     count = wrists.shape[0]
     turn = np.tile(np.eye(3), (count, 1, 1)) if body_rotation is None else to_matrix(np.asarray(body_rotation, float))
     root = framing.root() + (np.zeros((count, 3)) if body_offset is None else np.asarray(body_offset, float))
-    joints = np.einsum("fij,pj->fpi", turn, _REST) + root[:, None]
+    joints = np.einsum("fij,pj->fpi", turn, REST) + root[:, None]
     joints[:, WRISTS] = wrists
     towards = np.einsum("fij,hj->fhi", turn, ELBOW_TOWARDS)
     joints[:, ELBOWS] = elbows(joints[:, SHOULDERS], wrists, towards)

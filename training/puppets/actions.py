@@ -59,7 +59,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("punch", "right", "high", 1), Action("punch", "left", "high", 1),
     Action("punch", "right", "front", 2), Action("punch", "left", "front", 2),
     Action("open palms", "both"), Action("shrug", "both"),
-    Action("show fingers", "right", "", 1), Action("show fingers", "right", "", 2), Action("show fingers", "right", "", 3),
+    Action("show fingers", "right", "", 1), Action("show fingers", "right", "", 2),
+    Action("show fingers", "right", "", 3),
     Action("circle", "right", "", 2), Action("circle", "left", "", 2),
     Action("push", "right"), Action("push", "left"), Action("push", "both"),
     Action("touch", "right", "chest"), Action("touch", "left", "chest"), Action("touch", "right", "head"),
@@ -103,12 +104,16 @@ def act(performance: Performance, action: Action, start: float, rng: np.random.G
     end, last = start + score.length, float(times[-1])
     if start < 0 or end > last:
         given = f"{start:.2f} to {end:.2f} s of {last:.2f} s"
-        raise EMO2Error("start", f"a moment that leaves {score.length:.2f} s for {action.name}", given, "Begin earlier.")
+        raise EMO2Error(
+            "start", f"a moment that leaves {score.length:.2f} s for {action.name}", given, "Begin earlier."
+        )
     for other in performance.acted:
         if start < other.end and end > other.start:
             given = f"{start:.2f} to {end:.2f} s, and {other.action.name} from {other.start:.2f} to {other.end:.2f} s"
             raise EMO2Error("start", "actions one after the other", given, "Begin later.")
-    return replace(_moved(performance, score, times - start, rng), acted=(*performance.acted, Acted(action, start, end)))
+    return replace(
+        _moved(performance, score, times - start, rng), acted=(*performance.acted, Acted(action, start, end))
+    )
 
 
 def _moved(performance: Performance, score: Score, times: np.ndarray, rng: np.random.Generator) -> Performance:

@@ -173,9 +173,7 @@ def _mood_mouth(canvas: Canvas, person: Person, pose: Pose, centre: np.ndarray) 
 
     def shape(x: float, y: float, down: float = 0.0) -> np.ndarray:
         points = _bent(np.stack([x * np.cos(around), down - y * np.sin(around)], 1), person, pose)
-        return centre + np.stack(
-            [points[:, 0] * cos - points[:, 1] * sin, points[:, 0] * sin + points[:, 1] * cos], 1
-        )
+        return centre + np.stack([points[:, 0] * cos - points[:, 1] * sin, points[:, 0] * sin + points[:, 1] * cos], 1)
 
     canvas.polygon(shape(half + lip, gap + lip), person.lips)
     if gap > 0.15:

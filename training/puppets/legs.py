@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...models.hands.quaternions import rotate
+from ...models.hands.quaternions import IDENTITY, conjugate, from_matrix, multiply, rotate
 from ...models.pose.body import arm_keypoints, body_joints, elbows
 from ...models.types import Framing, Motion
 from .performance import Performance
@@ -56,6 +56,41 @@ def on_its_feet(performance: Performance) -> Performance:
     points, scores = full_keypoints(performance.motion, feet)
     motion = performance.motion.replace(keypoints=points, keypoint_scores=scores)
     return replace(performance, motion=motion, feet=feet)
+
+
+def leg_turns(motion: Motion, feet: np.ndarray) -> np.ndarray:
+    """Turns (F, 8, 4) of hips, knees, ankles and feet, left before right, as `WholeBody.from_motion` takes legs.
+
+    The pelvis goes with the trunk; feet (F, 2, 3) as in `standing`, flat on the ground and facing where the trunk does.
+    """
+    trunk = np.array(motion.body_rotation, np.float64)
+    joints = body_joints(motion.framing, motion.wrists(), motion.body_offset, trunk)
+    joints = standing(joints, motion.framing, feet, trunk)
+    rest = body_joints(motion.framing, motion.framing.root() + np.zeros((1, 2, 3)))
+    heading = _heading(trunk)[:, None]
+    bones = ((HIPS, KNEES), (KNEES, ANKLES))
+    hinge = np.cross(joints[:, ANKLES] - joints[:, HIPS], rotate(heading, KNEE_TOWARDS))
+    rest_hinge = np.cross(rest[:, ANKLES] - rest[:, HIPS], KNEE_TOWARDS)
+    thigh, shin = (
+        multiply(
+            _frame(joints[:, end] - joints[:, start], hinge),
+            conjugate(_frame(rest[:, end] - rest[:, start], rest_hinge)),
+        )
+        for start, end in bones
+    )
+    flat = np.broadcast_to(heading, thigh.shape)
+    toes = np.broadcast_to(IDENTITY, thigh.shape)
+    local = (multiply(conjugate(trunk)[:, None], thigh), multiply(conjugate(thigh), shin),
+             multiply(conjugate(shin), flat), toes)  # fmt: skip
+    return np.concatenate(local, axis=1)
+
+
+def _frame(line: np.ndarray, hinge: np.ndarray) -> np.ndarray:
+    """Turns (..., 4) whose first axis lies along `line` and whose second is as near to `hinge` as it can be."""
+    first = line / np.linalg.norm(line, axis=-1, keepdims=True)
+    second = hinge - (hinge * first).sum(-1, keepdims=True) * first
+    second = second / np.maximum(np.linalg.norm(second, axis=-1, keepdims=True), 1e-9)
+    return from_matrix(np.stack([first, second, np.cross(first, second)], axis=-1))
 
 
 def _heading(rotation: np.ndarray) -> np.ndarray:

@@ -84,9 +84,7 @@ def face_points(
 class Body:
     """Where a body's parts are in the picture. points (F, 18, 2) pixels; scale (F,) pixels a metre at the neck."""
 
-    def __init__(
-        self, motion: Motion, size: tuple[int, int], start: int, count: int, feet: np.ndarray | None = None
-    ):
+    def __init__(self, motion: Motion, size: tuple[int, int], start: int, count: int, feet: np.ndarray | None = None):
         part = motion.frames(start, start + count)
         framing = part.framing.fitted(size)
         self.framing, self.extent = framing, np.array(size[::-1], float)

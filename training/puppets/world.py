@@ -72,8 +72,8 @@ class Puppet:
         p = self.performance
         return paint(
             identity or self.identity, motion or p.motion, mouth=p.mouth, blink=p.blink, head=p.head,
-            blur=p.blur if motion is None else None, feet=p.feet, emotion=p.emotion, size=size, start=start, count=count,
-            scene=scene,
+            blur=p.blur if motion is None else None, feet=p.feet, emotion=p.emotion, size=size,
+            start=start, count=count, scene=scene,
         )  # fmt: skip
 
     def mouth_places(self, size: tuple[int, int] = SIZE) -> np.ndarray:

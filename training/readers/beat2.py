@@ -8,16 +8,20 @@ SMPL-X with flat_hand_mean=False).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...models.body import WholeBody
 from ...models.errors import EMO2Error
+from ...models.hands.quaternions import from_axis_angle
 from ...models.types import Framing
 from .arrays import frames, load_arrays, numbers
 from .fingers import MANO_FILES, FingerSpace, choose_fingers
-from .recording import Recording, find_models, in_folder, paired
+from .recording import Recording, files_in, find_models, in_folder, paired
 from .smplx_skeleton import JOINTS, MODEL_FILES, Skeleton, approximate_skeleton, body_motion, read_skeleton
+from .whole import smpl_body
 
 WHERE = "BEAT2 recording"
 REMEDY = "Get the recording again from the BEAT2 data set."
@@ -44,6 +48,43 @@ def read_beat2(
     the recording's own. Raises EMO2Error for missing names, odd shapes, NaN, an unlikely frame rate, a damaged file.
     """
     path = Path(path)
+    return _recording(path, _parts(path, body, hands, fingers), fps, style, framing)
+
+
+def read_whole(
+    path: Path | str,
+    *,
+    body: Path | str | None = None,
+    hands: Path | str | None = None,
+    fingers: str = "exact",
+    fps: float | None = 25.0,
+) -> tuple[np.ndarray, WholeBody]:
+    """One recording from head to feet: the waveform (T,) at 16 kHz and the body; options and errors as `read_beat2`."""
+    path = Path(path)
+    parts = _parts(path, body, hands, fingers)
+    recording = _recording(path, parts, None, "speaking", None)
+    whole = smpl_body(from_axis_angle(parts.body), parts.trans, parts.rate, parts.skeleton, parts.fingers)
+    whole = whole.frames(0, len(recording.motion))
+    return recording.waveform, whole if fps is None else whole.resampled(fps)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """body (F, 22, 3) axis-angle, trans (F, 3), fingers (F, 2, 15, 4) from the flat hand, rate fps."""
+
+    body: np.ndarray
+    trans: np.ndarray
+    fingers: np.ndarray
+    rate: float
+    skeleton: Skeleton
+
+
+def _recording(path: Path, parts: _Parts, fps: float | None, style: str, framing: Framing | None) -> Recording:
+    motion = body_motion(parts.body, parts.trans, parts.fingers, parts.rate, parts.skeleton, framing)
+    return paired(path, motion, style, fps, WHERE)
+
+
+def _parts(path: Path, body: Path | str | None, hands: Path | str | None, fingers: str) -> _Parts:
     arrays = load_arrays(path, ("poses", "trans"), WHERE, REMEDY, ("betas", "mocap_frame_rate"))
     poses = frames(arrays["poses"], POSES, "poses", path.name, WHERE, REMEDY)
     trans = frames(arrays["trans"], 3, "trans", path.name, WHERE, REMEDY)
@@ -53,15 +94,8 @@ def read_beat2(
     rate = _rate(arrays.get("mocap_frame_rate"), path.name)
     betas = numbers(arrays.get("betas", np.zeros(0)), "betas", path.name, WHERE, REMEDY).ravel()
     space, skeleton = models(path.parent, betas, body, hands, fingers, "BEAT2", WHERE)
-    motion = body_motion(
-        poses[:, : 3 * JOINTS].reshape(-1, JOINTS, 3),
-        trans,
-        space.turns(poses[:, LEFT], poses[:, RIGHT], WHERE),
-        rate,
-        skeleton,
-        framing,
-    )
-    return paired(path, motion, style, fps, WHERE)
+    turns = space.turns(poses[:, LEFT], poses[:, RIGHT], WHERE)
+    return _Parts(poses[:, : 3 * JOINTS].reshape(-1, JOINTS, 3), trans, turns, rate, skeleton)
 
 
 def read_folder(
@@ -78,6 +112,11 @@ def read_folder(
     instead of being left out with a warning."""
     options = {"body": body, "hands": hands, "fingers": fingers, "fps": fps, "style": style}
     return in_folder(Path(folder), "*.npz", lambda path: read_beat2(path, **options), WHERE, strict)
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """The recordings' files under a folder, by name; EMO2Error for none."""
+    return files_in(folder, "*.npz", WHERE)
 
 
 def models(

@@ -89,10 +89,7 @@ def in_folder(
 
     strict: a file that cannot be used stops the reading; otherwise it is left out with a warning.
     """
-    found = sorted(folder.rglob(pattern)) if folder.is_dir() else []
-    paths = [path for path in found if path.is_file() and not path.name.upper().startswith(("SMPLX_", "MANO_"))]
-    if not paths:
-        raise EMO2Error(where, f"a folder with {pattern} files", f"none in {folder}", "Name the data set's folder.")
+    paths = files_in(folder, pattern, where)
     used = 0
     for path in paths:
         try:
@@ -107,6 +104,15 @@ def in_folder(
     if not used:
         given = f"none of {len(paths)} {pattern} files in {folder} (the warnings say why)"
         raise EMO2Error(where, "at least one recording that can be used", given, "Correct what the warnings name.")
+
+
+def files_in(folder: Path, pattern: str, where: str) -> list[Path]:
+    """The files of a pattern under `folder` by name, without model files of the user's; EMO2Error for none."""
+    found = sorted(folder.rglob(pattern)) if folder.is_dir() else []
+    paths = [path for path in found if path.is_file() and not path.name.upper().startswith(("SMPLX_", "MANO_"))]
+    if not paths:
+        raise EMO2Error(where, f"a folder with {pattern} files", f"none in {folder}", "Name the data set's folder.")
+    return paths
 
 
 def find_models(folder: Path, patterns: tuple[str, ...]) -> Path | None:

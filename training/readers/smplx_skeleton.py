@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ...models.body.kinematics import chain
+from ...models.body.skeleton import BODY_JOINTS, BODY_PARENTS, CHEST, ELBOWS, HEAD, SHOULDERS, WRISTS
 from ...models.errors import EMO2Error
 from ...models.hands.quaternions import IDENTITY, conjugate, from_axis_angle, multiply, normalise, rotate
 from ...models.pose.body import half_body
 from ...models.types import BODY_POINTS, SHOULDER_METRES, Framing, Motion
 from .arrays import load_arrays
 
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
-"""Pelvis; left and right hip; spine; knees; spine; ankles; spine (9: the chest); feet; neck; collars; head; shoulders;
-elbows; wrists. Left before right."""
-CHEST, HEAD, SHOULDERS, ELBOWS, WRISTS = 9, 15, (16, 17), (18, 19), (20, 21)
-JOINTS = 22
+PARENTS, JOINTS = BODY_PARENTS, BODY_JOINTS
 MODEL_FILES = ("SMPLX_NEUTRAL_2020.npz", "SMPLX_NEUTRAL.npz", "SMPLX_*.npz")
 SHAPES = 300
 """Shape directions of the newer SMPL-X files, which come before those of the face; older files have 10."""
@@ -78,15 +76,7 @@ def read_skeleton(path: Path, betas: np.ndarray, where: str = "body model") -> S
 
 def forward(turns: np.ndarray, trans: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
     """Global turns (F, 22, 4) and places (F, 22, 3) of all joints from local turns (F, 22, 4) and `trans` (F, 3)."""
-    rest = skeleton.joints
-    whole = np.zeros_like(turns)
-    places = np.zeros((*turns.shape[:2], 3))
-    whole[:, 0], places[:, 0] = turns[:, 0], rest[0] + trans
-    for joint in range(1, JOINTS):
-        parent = PARENTS[joint]
-        places[:, joint] = places[:, parent] + rotate(whole[:, parent], rest[joint] - rest[parent])
-        whole[:, joint] = multiply(whole[:, parent], turns[:, joint])
-    return whole, places
+    return chain(turns, skeleton.joints[0] + trans, skeleton.joints, PARENTS)
 
 
 def body_motion(
@@ -107,8 +97,8 @@ def body_motion(
     """
     framing = framing or Framing()
     turns, places = forward(from_axis_angle(body.astype(np.float64)), trans.astype(np.float64), skeleton)
-    upright = _upright(turns[:, 0])
-    view = multiply(_TO_CAMERA, multiply(_facing(turns[:, CHEST], upright), upright))
+    up = upright(turns[:, 0])
+    view = multiply(TO_CAMERA, multiply(facing(turns[:, CHEST], up), up))
     rest, chest = skeleton.joints, places[:, CHEST]
     middle = (rest[SHOULDERS[0]] + rest[SHOULDERS[1]]) / 2
     root = chest + rotate(turns[:, CHEST], middle - rest[CHEST])
@@ -117,7 +107,7 @@ def body_motion(
     wrists = seen(places[:, WRISTS] - root[:, None])
     rotations = np.concatenate([multiply(view, turns[:, WRISTS])[:, :, None], fingers], axis=2)
     offset = seen(root)
-    offset = offset - _followed(offset, fps)
+    offset = offset - followed(offset, fps)
     points = seen(_openpose(turns, places) - root[:, None]) + offset[:, None] + framing.root()
     scores = half_body(framing)[1]
     scores[1:8] = 1
@@ -126,18 +116,18 @@ def body_motion(
         translations=wrists,
         fps=fps,
         framing=framing,
-        body_rotation=multiply(multiply(view, turns[:, CHEST]), conjugate(_TO_CAMERA)),
+        body_rotation=multiply(multiply(view, turns[:, CHEST]), conjugate(TO_CAMERA)),
         body_offset=offset,
         keypoints=framing.project(points),
         keypoint_scores=np.tile(scores, (len(points), 1)),
     )
 
 
-_TO_CAMERA = np.array([0.0, 1.0, 0.0, 0.0])
-# Half a turn about x: y up and z forwards become y down and z away.
+TO_CAMERA = np.array([0.0, 1.0, 0.0, 0.0])
+"""Half a turn about x: y up and z forwards become y down and z away."""
 
 
-def _upright(root: np.ndarray) -> np.ndarray:
+def upright(root: np.ndarray) -> np.ndarray:
     """The turn (4,) that brings the world's axis nearest to the body's average up to +y; the world stays level."""
     up = rotate(root, np.array([0.0, 1.0, 0.0])).mean(axis=0)
     axis = int(np.abs(up).argmax())
@@ -149,14 +139,14 @@ def _upright(root: np.ndarray) -> np.ndarray:
     return np.array(table[axis, bool(up[axis] > 0)], np.float64)
 
 
-def _facing(chest: np.ndarray, upright: np.ndarray) -> np.ndarray:
+def facing(chest: np.ndarray, up: np.ndarray) -> np.ndarray:
     """The turn (4,) about y that brings the chest's average heading to +z."""
-    forwards = rotate(multiply(upright, chest), np.array([0.0, 0.0, 1.0])).mean(axis=0)
+    forwards = rotate(multiply(up, chest), np.array([0.0, 0.0, 1.0])).mean(axis=0)
     heading = np.arctan2(forwards[0], forwards[2])
     return np.array([np.cos(heading / 2), 0.0, -np.sin(heading / 2), 0.0])
 
 
-def _followed(offset: np.ndarray, fps: float) -> np.ndarray:
+def followed(offset: np.ndarray, fps: float) -> np.ndarray:
     """Where the camera aims (F, 3): sideways and in depth it follows slowly, its height is the average."""
     from scipy.ndimage import gaussian_filter1d
 
