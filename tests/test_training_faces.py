@@ -6,11 +6,14 @@ import torch
 from emo2.models.checkpoints.format import load_checkpoint, read_header, save_checkpoint
 from emo2.models.errors import EMO2Error
 from emo2.models.pose import face_network
+from emo2.models.pose.face_reader import load_face_reader
+from emo2.models.types import Framing
 from emo2.models.video import model as network
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.face_control import is_face_part
 from emo2.models.video.model import VideoModel
 from emo2.training.face_identity import FaceIdentityRecipe, contrast
+from emo2.training.face_reader import FaceReaderRecipe
 from emo2.training.puppets.cache import PuppetCache
 from emo2.training.puppets.faces import head_picture
 from emo2.training.recipe import sample_rng
@@ -22,6 +25,7 @@ from video_run_cases import one_thread  # noqa: F401
 
 SURE = {"face": 0.0, "emotion": 0.0, "blink": 0.0, "identity": 0.0}
 SMALL = {"widths": [8, 8, 8, 8], "groups": 4, "side": 48, "embedding": 16}
+SMALL_READER = {"widths": [8, 8, 8, 8], "groups": 4, "side": 48}
 
 
 def paint(folder, count, **kinds):
@@ -191,3 +195,29 @@ def test_people_are_visited_evenly_and_the_network_learns(tmp_path):
     assert face_network.load_face_network(path).embedding == 16
     with pytest.raises(EMO2Error, match="views"):
         FaceIdentityRecipe({"views": 1}, 0)
+
+
+def test_the_face_reader_learns_and_is_read(tmp_path):
+    """A few puppets by heart: lids and emotions come back from their pictures, and from frames by framing."""
+    made = FaceReaderRecipe({"pool": 12, "network": SMALL_READER}, 0)
+    data = made.dataset()
+    assert torch.equal(data[15]["emotion"], data[3]["emotion"]) and not torch.equal(data[15]["head"], data[3]["head"])
+    torch.manual_seed(0)
+    lesson = made.build()
+    optimizer = torch.optim.Adam(lesson.parameters(), lr=4e-3)
+    batch = batch_of(data, *range(12))
+    losses = []
+    for _ in range(40):
+        loss = lesson(batch)[0].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+    [path] = made.export(lesson, tmp_path, {"steps": "40"})
+    reader = load_face_reader(path)
+    frames = np.zeros((3, 128, 96, 3), np.uint8)
+    lids, emotions = reader.read(frames, Framing(size=(128, 96)))
+    assert lids.shape == (3,) and emotions.shape == (3, 8) and np.allclose(emotions.sum(1), 1, atol=1e-5)
+    with pytest.raises(EMO2Error, match="pool"):
+        FaceReaderRecipe({"pool": 0}, 0)

@@ -24,7 +24,8 @@ def blink_correlation(
 ) -> Measured:
     """Pearson's correlation of the blink asked for with how far eyes are closed in clips (F, H, W, 3).
 
-    One value a clip. motions: as the clips were made, for where heads are. A clip without a blink has no value. Higher is better.
+    One value a clip, none for one without a blink. motions: as the clips were made, for where heads are. Higher is
+    better.
     """
     values = []
     for clip, track, motion in zip(made, asked, motions, strict=True):
