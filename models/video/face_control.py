@@ -49,19 +49,19 @@ class FaceControl(nn.Module):
         values: emotion (R, F, n) weights, blink (R, F) 0..1, identity (R, D), audio (R, F, T, A) tokens; R may be 1.
         known: (R,) or (R, F) bool of a control; without it, what is there is known throughout.
         """
+        like = next(iter(values.values()), self.unknown.weight)
+        unknown = self.unknown(torch.arange(len(CONTROLS), device=like.device)).to(like.dtype)
         parts = []
-        for place, (name, count) in enumerate(zip(CONTROLS, self.counts)):
-            nothing = self.unknown(torch.tensor(place, device=self.unknown.weight.device))
-            nothing = nothing.expand(*shape, count, -1)
+        for nothing, name, count in zip(unknown, CONTROLS, self.counts):
+            made = nothing.expand(*shape, count, -1)
             if name in values:
-                made = getattr(self, f"_{name}")(values[name])
-                made = made.expand(*shape, count, -1)
-                if name in known:
-                    mask = known[name].to(made.device)
-                    mask = mask[:, None] if mask.ndim == 1 else mask
-                    made = torch.where(mask[..., None, None], made, nothing.to(made.dtype))
-                nothing = made
-            parts.append(nothing)
+                told = getattr(self, f"_{name}")(values[name]).expand(*shape, count, -1)
+                mask = known.get(name)
+                if mask is not None:
+                    mask = mask.to(like.device)
+                    told = torch.where((mask[:, None] if mask.ndim == 1 else mask)[..., None, None], told, made)
+                made = told
+            parts.append(made)
         x = torch.cat(parts, dim=2)
         x = x + self.places(torch.arange(x.shape[2], device=x.device)).to(x.dtype)
         x = x.flatten(0, 1)
