@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Settings:
     reference_strength: float = 1.0
     audio_strength: float = 1.0
     pose_strength: float = 1.0
-    face_strength: float = 1.0
+    face_strength: float = field(default=1.0, repr=False)
     inner_every: int = 1
     guidance_every: int = 1
 
@@ -60,6 +60,16 @@ class Settings:
             value = getattr(self, name)
             if not 1 <= value <= MAX_STEPS:
                 raise EMO2Error(name, f"a whole number from 1 to {MAX_STEPS}", value, "1 changes nothing.")
+
+    def content(self) -> dict[str, Any]:
+        """All values, for fingerprints of what is made with them; what came later is left out where it changes nothing.
+
+        So is it in the text of these settings, which caches of sampled latents are known by.
+        """
+        values = asdict(self)
+        if self.face_strength == 1:
+            del values["face_strength"]
+        return values
 
     def quick(self) -> Settings:
         """The quick preview: few steps, no guidance. It shows motion and framing, not detail."""
