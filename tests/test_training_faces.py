@@ -102,7 +102,8 @@ def test_who_learns(files, train, names):
     changed, _ = moved(lesson, batch_of(made.dataset(), 0, 1))
     assert {part_of(name.removeprefix("video.")) for name in changed} == names
     face = {name for name, _ in lesson.named_parameters() if is_face_part(name.removeprefix("video."))}
-    assert face <= changed
+    # Nothing is heard here, so what would read the sound has nothing to learn from.
+    assert face - changed == {f"video.face_control.audio.{name}" for name in ("weight", "bias")}
     scales = [group["scale"] for group in made.parameter_groups(lesson)]
     assert scales == ([1.0] if train == ["face"] else [1.0, 0.2])
 
@@ -125,7 +126,7 @@ def test_rows_without_a_face_are_as_if_alone(files):
     batch["has_face"] = torch.tensor([True, False])
     with torch.no_grad():
         part = lesson(batch)[0]
-    assert torch.allclose(part[0], whole[0], atol=1e-5) and not torch.allclose(part[1], whole[1], atol=1e-5)
+    assert torch.allclose(part[0], whole[0], rtol=1e-4) and not torch.allclose(part[1], whole[1], rtol=1e-4)
 
 
 def test_the_checkpoint_says_what_it_is(files, tmp_path):

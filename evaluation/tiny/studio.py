@@ -36,8 +36,8 @@ class Shot:
 
     motion: hands and body, in the picture's framing; None leaves the network free. keypoints: False draws no keypoint
     maps, so that the hand maps are all that is known of the motion. seed: of the noise. silent: the network hears
-    nothing. lips: who moves the mouth, as the samplers have it. face: blinks and emotions. identity: whether the network
-    is told whose face it is; then `framing` is needed.
+    nothing. lips: who moves the mouth, as the samplers have it. face: blinks and emotions. identity: whether the
+    network is told whose face it is; then `framing` is needed.
     """
 
     picture: np.ndarray
