@@ -14,7 +14,7 @@ from emo2.models.video.face_control import is_face_part
 from emo2.models.video.model import VideoModel
 from emo2.training.face_identity import FaceIdentityRecipe, contrast
 from emo2.training.face_reader import FaceReaderRecipe
-from emo2.training.puppets.cache import PuppetCache
+from emo2.training.puppets.cache import PuppetCache, Record
 from emo2.training.puppets.faces import head_picture
 from emo2.training.recipe import sample_rng
 from emo2.training.video_clip import VideoClipRecipe
@@ -65,6 +65,11 @@ def test_records_know_blinks_and_emotions(files):
     track = face_of(record)
     assert len(track) == len(record) and track.blink_known and track.emotion_known
     assert (track.emotion[:, 1] > 0.6).all(), "happy throughout"
+    found = {name: value for name, value in record.arrays.items() if name not in ("blink", "emotion")}
+    footage = face_of(Record(record.path, found, record.info))
+    assert footage.blink_known and not footage.emotion_known, "blinks by the eyes' outlines"
+    unseen = {**found, "face_scores": np.zeros_like(found["face_scores"])}
+    assert face_of(Record(record.path, unseen, record.info)) is None
     assert record.motion.framing.shoulder_width > 0.6
     assert PuppetCache(files["data"])[0].motion.framing.shoulder_width < 0.45
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models.errors import EMO2Error
+from ..models.pose.eye_opening import blink_ratio
 from ..models.pose.face_encoder import FaceEncoder
 from ..models.video.face_track import FaceTrack
 from .video_data import Clips, Puppets
@@ -45,8 +47,14 @@ class Identities:
 
 
 def face_of(record: Any) -> FaceTrack | None:
-    """Blinks and emotions of a record, as far as they were recorded; None where neither was."""
+    """Blinks and emotions of a record; None where neither is known.
+
+    Puppets have both. In real footage the blinks are those of the eyes' outlines, where they were found.
+    """
     blink, emotion = record.arrays.get("blink"), record.arrays.get("emotion")
+    if blink is None:
+        with suppress(EMO2Error):
+            blink = blink_ratio(record.motion)
     if blink is None and emotion is None:
         return None
     return FaceTrack(
