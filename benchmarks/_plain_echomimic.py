@@ -54,12 +54,13 @@ def _plainly(model: VideoModel):
         if isinstance(module, BasicTransformerBlock):
             held[module] = module.attn1.processor, module.attn2.processor
             module.attn1.processor = _PlainReference(place_of(name))
-            module.attn2.processor = _PlainAudio(model.config.audio_scale)
+            module.attn2.set_processor(_PlainAudio(model.config.audio_scale))
     try:
         yield
     finally:
         for module, (first, second) in held.items():
-            module.attn1.processor, module.attn2.processor = first, second
+            module.attn1.processor = first
+            module.attn2.set_processor(second)
 
 
 @torch.inference_mode()
