@@ -135,6 +135,10 @@ class Backbone(UNetMotionModel):
         blocks = self.named_modules()
         return {place_of(name): block for name, block in blocks if isinstance(block, BasicTransformerBlock)}
 
+    def face(self) -> dict[str, FaceAttention]:
+        """The attentions to the face's controls by name of their place; none where the network has no such controls."""
+        return {module.name: module for module in self.modules() if isinstance(module, FaceAttention)}
+
     def temporal(self) -> dict[str, TemporalModule]:
         """The temporal modules by name."""
         return {module.name: module for module in self.modules() if isinstance(module, TemporalModule)}

@@ -162,9 +162,8 @@ class VideoModel(nn.Module):
             }
             audio = replace(audio, keys_values=pairs)
         if face is not None and face.keys_values is None:
-            face = replace(face, keys_values={
-                name: keys_values(block.attn2.processor.face, face.tokens) for name, block in spatial.items()
-            })  # fmt: skip
+            layers = self.backbone.face()
+            face = replace(face, keys_values={name: keys_values(layer, face.tokens) for name, layer in layers.items()})
         return ConditionBatch(rows, reference, motion_frames, audio, pose, reference_strength, face=face)
 
     def forward(
