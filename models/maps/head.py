@@ -34,9 +34,9 @@ def head_centres(
     known = (motion.face_scores[part, CONTOUR] > 0)[..., None]
     low = np.where(known, face, np.inf).min(1)
     high = np.where(known, face, -np.inf).max(1)
-    seen = known.any((1, 2))
-    middle = (np.where(seen[:, None], low, 0) + np.where(seen[:, None], high, 0)) / 2
-    return np.where(seen[:, None], middle, points[:, NOSE_POINT])
+    seen = known.any(1)
+    middle = (np.where(seen, low, 0) + np.where(seen, high, 0)) / 2
+    return np.where(seen, middle, points[:, NOSE_POINT])
 
 
 def draw_head(picture: np.ndarray, centre: np.ndarray, shoulders: float) -> None:
