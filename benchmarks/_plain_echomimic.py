@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 
 from ..models.video.attention import attend, keys_values, project_out, split_heads
-from ..models.video.condition_batch import AudioTokens, ConditionBatch
+from ..models.video.condition_batch import ConditionBatch, FrameTokens
 from ..models.video.conditions import Conditions, Settings
 from ..models.video.model import VideoModel
 from ..models.video.reference import place_of
@@ -54,12 +54,13 @@ def _plainly(model: VideoModel):
         if isinstance(module, BasicTransformerBlock):
             held[module] = module.attn1.processor, module.attn2.processor
             module.attn1.processor = _PlainReference(place_of(name))
-            module.attn2.processor = _PlainAudio(model.config.audio_scale)
+            module.attn2.set_processor(_PlainAudio(model.config.audio_scale))
     try:
         yield
     finally:
         for module, (first, second) in held.items():
-            module.attn1.processor, module.attn2.processor = first, second
+            module.attn1.processor = first
+            module.attn2.set_processor(second)
 
 
 @torch.inference_mode()
@@ -95,7 +96,7 @@ def sample_plainly(
                 if rows == 2:
                     heard = torch.cat([torch.zeros_like(heard), heard])
                     posed = torch.cat([torch.zeros_like(posed), posed])
-                known = ConditionBatch(rows, reference, None, AudioTokens(heard), posed)
+                known = ConditionBatch(rows, reference, None, FrameTokens(heard), posed)
                 total[:, :, window] += model(noisy, timestep, conditions=known)
                 weight[window] += 1
             predicted = total / weight[:, None, None]

@@ -314,6 +314,7 @@ class Reference:
     latents (1, C, h, w): the picture in the VAE's latent space, unscaled. features: for each spatial self-attention
     place of the backbone, the reference network's tensor (1, tokens, width). image (1, H, W, 3) float 0..1 at the
     model's size. framing: where the person is, or None. model: fingerprint of the video model that made the features.
+    identity (D,): whose face it is, as a face encoder has it, or None where none was asked.
     """
 
     latents: torch.Tensor
@@ -321,12 +322,15 @@ class Reference:
     image: torch.Tensor
     model: str
     framing: Framing | None = None
+    identity: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.identity is not None and self.identity.ndim != 1:
+            raise EMO2Error("reference.identity", "shape (D,)", f"shape {tuple(self.identity.shape)}", REMAKE)
         if self.latents.ndim != 4 or self.latents.shape[0] != 1:
             raise EMO2Error("reference.latents", "shape (1, C, h, w)", f"shape {tuple(self.latents.shape)}", REMAKE)
         if self.image.ndim != 4 or self.image.shape[0] != 1 or self.image.shape[-1] != 3:
             raise EMO2Error("reference.image", "shape (1, H, W, 3)", f"shape {tuple(self.image.shape)}", REMAKE)
-        for name, value in {"latents": self.latents, **self.features}.items():
-            if not torch.isfinite(value).all():
+        for name, value in {"latents": self.latents, "identity": self.identity, **self.features}.items():
+            if value is not None and not torch.isfinite(value).all():
                 raise EMO2Error(f"reference.{name}", "finite numbers", "NaN or infinity", REMAKE)

@@ -11,6 +11,7 @@ from ..models.types import AudioFeatures, Motion, Reference
 from ..models.video import conditions, vae
 from ..models.video.clips import plan_clips
 from ..models.video.decode import decode_video
+from ..models.video.face_track import FaceTrack
 from ..models.video.mp4 import CRF
 from ..models.video.sound import sound_of
 from ..models.video.still import Still
@@ -20,6 +21,8 @@ from . import host
 from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
+    FACE,
+    FACE_STRENGTH,
     LIPS_WIDGET,
     Steps,
     checked_conditions,
@@ -200,6 +203,8 @@ class StreamVideo:
                 "hands": ("EMO2_HANDS", {"tooltip": "The hand mesh; without it the pack's own."}),
                 "keep_still": KEEP_STILL,
                 "lips": LIPS_WIDGET,
+                "face": FACE,
+                "face_strength": FACE_STRENGTH,
             },
         }  # fmt: skip
 
@@ -230,12 +235,14 @@ class StreamVideo:
         hands: Any = None,
         keep_still: float = 1.0,
         lips: str = "voice",
+        face: FaceTrack | None = None,
+        face_strength: float = 1.0,
     ) -> dict[str, Any]:
         settings = settings_of(
             model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
-            reference_strength=reference_strength, pose_strength=pose_strength,
+            reference_strength=reference_strength, pose_strength=pose_strength, face_strength=face_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio_features, hands, lips)
+        known = checked_conditions(model, reference, motion, audio_features, hands, lips, face)
         config = known.config
         if windows_for(config) is not None:
             given = f"{model.header.name}, which makes all frames at once"

@@ -16,6 +16,7 @@ UNTRAINED = {
     "motion": "hands will tremble at rest, not follow the voice",
     "video": "the video will be coloured noise, not a person",
     "vae": "decoded pictures will be grey noise",
+    "face_encoder": "it cannot tell one face from another",
     "clip_vision": "it tells pictures apart, but knows nothing of them",
 }
 """What to expect of a model of each kind that has learned nothing."""

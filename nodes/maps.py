@@ -115,10 +115,18 @@ class RenderKeypointMaps:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"motion": MOTION, "width": _side("width"), "height": _side("height")}}
+        return {
+            "required": {"motion": MOTION, "width": _side("width"), "height": _side("height")},
+            "optional": {
+                "head_mask": ("BOOLEAN", {"default": False,
+                    "tooltip": "Also draw a disc of one size where the head is: it says nothing of the head's shape, "
+                               "which stays the reference picture's."}),
+            },
+        }  # fmt: skip
 
-    def render(self, motion: Motion, width: int = 0, height: int = 0) -> tuple[torch.Tensor]:
-        return (_batch(motion, width, height, "keypoint maps", lambda *frames: keypoint_maps(motion, *frames)),)
+    def render(self, motion: Motion, width: int = 0, height: int = 0, head_mask: bool = False) -> tuple[torch.Tensor]:
+        draw = lambda *frames: keypoint_maps(motion, *frames, head_mask=head_mask)
+        return (_batch(motion, width, height, "keypoint maps", draw),)
 
 
 @node("EMO2DrawOpenPose", "EMO2 Draw OpenPose", "EMO2/pose")

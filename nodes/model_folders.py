@@ -13,7 +13,7 @@ from ..models.pose.onnx_graph import read_graph
 from ..models.pose.wholebody import kind_of_graph
 
 log = logging.getLogger("emo2")
-OTHERS = ("detection", "onnx")
+OTHERS = ("detection", "onnx", "insightface")
 """Folders of other packs. They are looked into where ComfyUI does not know them; it is told nothing, so that what those
 packs list stays theirs."""
 
@@ -57,7 +57,8 @@ _kinds: dict[str, tuple[int, int, str | None]] = {}
 
 
 def kind_of(path: Path) -> str | None:
-    """The kind that a checkpoint's metadata names, or what an ONNX network is for ("pose", "person"), or None.
+    """The kind that a checkpoint's metadata names, or what an ONNX network is for ("pose", "person", "face"),
+    or None.
 
     Read once per state of the file on the disk.
     """

@@ -17,6 +17,7 @@ from ..models.types import AudioFeatures, Motion, Reference
 from ..models.video import conditions as video_conditions
 from ..models.video.conditions import Conditions, Settings
 from ..models.video.config import VideoConfig
+from ..models.video.face_track import FaceTrack
 from ..models.video.preview import colour_factors, rough_picture
 from ..models.video.sampler import Compute
 from ..models.video.schedulers import SCHEDULERS
@@ -62,6 +63,13 @@ LIPS_WIDGET: tuple[list[str], dict[str, Any]] = (
                 "voice keeps it in time with what is heard."},
 )  # fmt: skip
 """Widget of both samplers."""
+FACE: tuple[str, dict[str, Any]] = ("EMO2_FACE", {
+    "tooltip": "Blinks and emotions, from EMO2 Blink Track and EMO2 Emotion Track. It needs a model with facial "
+               "controls; without it the face does what the voice suggests."})  # fmt: skip
+FACE_STRENGTH: tuple[str, dict[str, Any]] = ("FLOAT", {**STRENGTH,
+    "tooltip": "How much the face follows emotions, blinks and the reference's identity, in models with facial "
+               "controls. 0 is the same as none."})  # fmt: skip
+"""The last two inputs of both samplers."""
 
 
 def settings_of(model: host.ModelHandle, quick_preview: bool, **widgets: Any) -> Settings:
@@ -114,12 +122,14 @@ def checked_conditions(
     audio: AudioFeatures | None,
     hands: Any,
     lips: str,
+    face: FaceTrack | None = None,
 ) -> Conditions:
     """The conditions of a video, checked against the model."""
     config = video_model(model).config
     known = video_conditions.prepare(
-        config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands, lips=lips
-    )
+        config, model_fingerprint(model), reference=reference, motion=motion, audio=audio, hands=hands, lips=lips,
+        face=face,
+    )  # fmt: skip
     warn_untrained(model.header)
     warning = video_conditions.framing_mismatch(known)
     if warning:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..models.errors import EMO2Error
 from ..models.picture import covered, one_picture
+from ..models.pose.face_encoder import FaceEncoder
 from ..models.types import AudioFeatures, Framing, Motion, Reference
 from ..models.video import clip_vision, conditions
 from ..models.video import model as network
 from ..models.video.clips import plan_clips
 from ..models.video.decode import check_vae
+from ..models.video.face_track import FaceTrack
 from ..models.video.photograph import looks_like_photograph
 from ..models.video.sampler import sample_video
 from ..models.video.windows import WEIGHTS, WindowOptions, windows_for
@@ -20,6 +23,8 @@ from . import host
 from .loading import check_model, load_model
 from .registry import node
 from .rendering import (
+    FACE,
+    FACE_STRENGTH,
     LIPS_WIDGET,
     Steps,
     activation_bytes,
@@ -83,12 +88,16 @@ class EncodeReference:
             "optional": {
                 "framing": ("EMO2_FRAMING", {
                     "tooltip": "Where the person is. The samplers warn when the motion is framed otherwise."}),
+                "face_encoder": ("EMO2_FACE_ENCODER", {
+                    "tooltip": "From EMO2 Load Face Encoder: tells a model with facial controls whose face this is. "
+                               "Use the encoder that the model was trained with."}),
             },
         }  # fmt: skip
 
     def encode(
-        self, model: host.ModelHandle, vae: Any, image: torch.Tensor, framing: Framing | None = None
-    ) -> tuple[Reference, torch.Tensor]:
+        self, model: host.ModelHandle, vae: Any, image: torch.Tensor, framing: Framing | None = None,
+        face_encoder: FaceEncoder | None = None,
+    ) -> tuple[Reference, torch.Tensor]:  # fmt: skip
         module = video_model(model)
         config = module.config
         check_vae(vae, config.latent_channels)
@@ -108,9 +117,16 @@ class EncodeReference:
         with torch.no_grad():
             features = module.encode_reference((latents * config.latent_scale).to(host.device(), dtype))
         features = {name: value.float().cpu() for name, value in features.items()}
+        identity = None
+        if face_encoder is not None:
+            # The picture as it was given: a face of a few pixels more is known better.
+            pixels = (picture[0].float().cpu().numpy() * 255).round().clip(0, 255).astype(np.uint8)
+            identity = torch.from_numpy(face_encoder.encode(pixels, framing))
         if framing is not None:
             framing = framing.fitted(config.size)
-        return Reference(latents, features, fitted, model_fingerprint(model), framing), fitted
+        reference = Reference(latents, features, fitted, model_fingerprint(model), framing, identity)
+        conditions.check_identity(config, reference)
+        return reference, fitted
 
 
 @node("EMO2ContextWindows", "EMO2 Context Windows", "EMO2/video")
@@ -180,6 +196,8 @@ class SampleVideo:
                 "previous": ("LATENT", {
                     "tooltip": "The frames just before start_second: the video goes on from their last 12."}),
                 "lips": LIPS_WIDGET,
+                "face": FACE,
+                "face_strength": FACE_STRENGTH,
             },
         }  # fmt: skip
 
@@ -203,12 +221,14 @@ class SampleVideo:
         windows: WindowOptions | None = None,
         previous: dict[str, Any] | None = None,
         lips: str = "voice",
+        face: FaceTrack | None = None,
+        face_strength: float = 1.0,
     ) -> tuple[dict[str, torch.Tensor], float, int]:
         settings = settings_of(
             model, quick_preview, seed=seed, steps=steps, cfg=cfg, scheduler=scheduler, audio_strength=audio_strength,
-            reference_strength=reference_strength, pose_strength=pose_strength,
+            reference_strength=reference_strength, pose_strength=pose_strength, face_strength=face_strength,
         )  # fmt: skip
-        known = checked_conditions(model, reference, motion, audio_features, hands, lips)
+        known = checked_conditions(model, reference, motion, audio_features, hands, lips, face)
         config = known.config
         windows = windows or windows_for(config)
         if windows is not None and previous is not None:

@@ -24,6 +24,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--unsure", metavar="SHARE", type=float, default=0.0,
         help="share of the time in which hands are unsharp and found in wrong places, as in real footage (default 0)",
     )  # fmt: skip
+    parser.add_argument(
+        "--framing", choices=("head", "half", "full"), help="what all pictures show (default: mostly half bodies)"
+    )
+    parser.add_argument(
+        "--emotion", metavar="NAME", help="an emotion that all show, or any for several (default: the plain face)"
+    )
     parser.add_argument("--vae", metavar="FILE", type=Path, help="also encode them with this autoencoder")
     parser.add_argument(
         "--video", metavar="FILE", type=Path,
@@ -51,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
     with tqdm(desc="paint", unit="puppet") as bar:
         write_cache(options.out, options.count, options.seed, options.split, options.frames, progress=ticking(bar),
-                    part=part, unsure=options.unsure)  # fmt: skip
+                    part=part, unsure=options.unsure, framing=options.framing, emotion=options.emotion)  # fmt: skip
     if options.vae is not None:
         from ..training.puppets.latents import encode_cache
 

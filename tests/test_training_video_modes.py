@@ -101,5 +101,5 @@ def test_an_extended_checkpoint_begins_as_it_was(folder, tmp_path, extend):
 
 
 def test_what_cannot_be_extended(folder):
-    with pytest.raises(EMO2Error, match="face_maps, audio_interaction"):
+    with pytest.raises(EMO2Error, match="face_maps, head_mask, audio_interaction"):
         VideoClipRecipe({"data": str(folder), "image": "x", "extend": {"widths": [1]}}, 0)

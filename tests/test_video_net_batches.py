@@ -1,16 +1,17 @@
 """Rows of a batch may lack conditions (guidance in one batch, training with drops); what is prepared stays equal."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
-from emo2.models.video.condition_batch import NAMES, AudioTokens, ConditionBatch
+from emo2.models.video.condition_batch import NAMES, ConditionBatch, FrameTokens
 from emo2.models.video.config import VideoConfig
 from emo2.models.video.model import VideoModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-CONFIG = VideoConfig.tiny()
+CONFIG = replace(VideoConfig.tiny(), face_control=16, face_identity=8)
 FRAMES, HEIGHT, WIDTH = 4, 64, 48
 LATENTS = (CONFIG.latent_channels, HEIGHT // 8, WIDTH // 8)
 TIME = 300
@@ -38,6 +39,13 @@ def everything(model: VideoModel, seed: int = 0, rows: int = 1) -> dict:
         "motion_frames": model.encode_motion_frames(draw(rows, LATENTS[0], 3, *LATENTS[1:], seed=seed + 1)),
         "audio": model.encode_audio(draw(*windows, seed=seed + 2), 0.8),
         "pose": model.encode_maps(draw(rows, 6, FRAMES, HEIGHT, WIDTH, seed=seed + 3).sigmoid()),
+        "face": model.encode_face(
+            draw(rows, FRAMES, 8, seed=seed + 4).softmax(-1),
+            draw(rows, FRAMES, seed=seed + 5).sigmoid(),
+            draw(rows, 8, seed=seed + 6),
+            frames=FRAMES,
+            rows=rows,
+        ),
         "reference_strength": 0.7,
     }
 
@@ -82,7 +90,7 @@ def test_prepared_keys_and_values_equal_the_features(model, rows):
 def test_what_is_prepared_is_not_computed_again(model, monkeypatch):
     conditions = model.prepare(**everything(model))
     again = model.prepare(**{name: getattr(conditions, name) for name in NAMES})
-    assert again.audio is conditions.audio
+    assert again.audio is conditions.audio and again.face is conditions.face
     kept = {id(pair) for pair in conditions.reference.values()}
     assert all(id(pair) in kept for pair in again.reference.values())
 
@@ -116,12 +124,12 @@ def test_rows_know_nothing_of_each_other_and_have_their_own_times(model):
     for row, time in enumerate((100, 900)):
         mine = [row == place for place in range(2)]
         alone = ConditionBatch(2, **given_).keep(**dict.fromkeys(NAMES, mine))
-        close(out[row], model(noisy[[row]], time, conditions=ConditionBatch(1, *_values(alone))).squeeze(0))
+        close(out[row], model(noisy[[row]], time, conditions=ConditionBatch(1, **_values(alone))).squeeze(0))
     assert not torch.allclose(out, model(noisy, 100, **given_), atol=1e-3)
 
 
-def _values(batch: ConditionBatch) -> list:
-    return [getattr(batch, name) for name in (*NAMES, "reference_strength")]
+def _values(batch: ConditionBatch) -> dict:
+    return {name: getattr(batch, name) for name in (*NAMES, "reference_strength")}
 
 
 def test_dropping_from_all_rows_is_absence(model):
@@ -164,7 +172,7 @@ def test_runs_hand_every_row_its_own_values(mask, shared):
     """Row r of a batch with some rows lacking sound gets the values that were given for it, or the one for all."""
     had = [row for row, there in enumerate(mask) if there]
     values = torch.zeros(1, 1) if shared else torch.tensor(had, dtype=torch.float32)[:, None]
-    batch = ConditionBatch(len(mask), audio=AudioTokens(values), present={"audio": tuple(mask)})
+    batch = ConditionBatch(len(mask), audio=FrameTokens(values), present={"audio": tuple(mask)})
     seen = []
     for run in batch.runs("audio"):
         rows = list(range(run.start, run.stop))

@@ -25,6 +25,9 @@ TRAINERS = {
     "audio-motion": ("audio_motion", "AudioMotionRecipe", "the audio branch of directed motion, on the text branch"),
     "text-matching": ("text_matching", "TextMatchingRecipe", "the network behind R-precision: texts and motion"),
     "tokenizer": ("tokenizer", "TokenizerRecipe", "whole-body motion as codes, for what text directs"),
+    "video-face": ("video_face", "VideoFaceRecipe", "stage 2: emotion, blink and identity of faces"),
+    "face-reader": ("face_reader", "FaceReaderRecipe", "reads lids and emotions of puppets, for the evaluation"),
+    "face-identity": ("face_identity", "FaceIdentityRecipe", "tells puppets apart by their heads"),
     "puppet-estimator": ("puppet_estimator", "PuppetEstimatorRecipe", "finds a puppet's hands, arms and mouth"),
 }
 """Name on the command line: (module, class, what it learns)."""

@@ -20,6 +20,7 @@ from ..models.checkpoints.format import load_checkpoint, load_strictly, read_hea
 from ..models.errors import EMO2Error
 from ..models.video import pose_discriminator
 from ..models.video.config import VideoConfig
+from ..models.video.face_control import is_face_part
 from ..models.video.model import VideoModel
 from .beginnings import steps_before
 from .memory import keep_freed_memory
@@ -32,7 +33,7 @@ from .video_lesson import VideoLesson, is_audio, is_temporal, silence_audio
 from .video_preview import Preview
 
 PARTS = ("temporal", "audio", "backbone", "guider")
-EXTENSIONS = ("face_maps", "audio_interaction")
+EXTENSIONS = ("face_maps", "head_mask", "audio_interaction")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class VideoClipOptions:
     to begin the temporal modules with. audio_encoder: the voice encoder, frozen; without one the network stays deaf.
     vae, held_out: for sample pictures.
 
-    extend: what the network gets that the checkpoint lacks, `face_maps: true` or `audio_interaction: CHANNELS`; what is
-    new adds nothing at first. frames: new frames a clip (0: the network's clip_frames). train: which of temporal,
-    audio, backbone, guider. backbone_scale: factor on the learning rate of what the first stage trained already.
+    extend: what the network gets that the checkpoint lacks, `face_maps: true`, `head_mask: true` or
+    `audio_interaction: CHANNELS`; what is new in the network adds nothing at first. frames: new frames a clip (0: the
+    network's clip_frames). train: which of temporal, audio, backbone, guider. backbone_scale: factor on the learning
+    rate of what the first stage trained already.
     motion_frames: whether clips continue from the frames before. hand_confidence, keypoints: false leaves the
     confidence embedding or the keypoint
     maps out of the network (ablations). drops, emphasis: as `video_data`. confidence_noise, motion_noise: deviation of
@@ -114,12 +116,7 @@ class VideoClipRecipe(Recipe):
             frames = own.frames or config.clip_frames
             if not 1 <= frames <= config.clip_frames:
                 raise EMO2Error("config recipe.frames", f"1 to {config.clip_frames}", frames, "Give 0 for all.")
-            encoder = self.encoder
-            if encoder is not None and (encoder.states, encoder.width) != (config.audio_layers, config.audio_dim):
-                raise EMO2Error(
-                    "config recipe.audio_encoder", f"{config.audio_layers} states of width {config.audio_dim}",
-                    f"{encoder.states} of width {encoder.width}", "Give the encoder of this network's profile.",
-                )  # fmt: skip
+            check_sound(config, self.encoder)
             self._config = config
         return self._config
 
@@ -185,6 +182,15 @@ class VideoClipRecipe(Recipe):
         return [export_video(video_of(module), folder, {**notes, **before, "stage": "clip"})]
 
 
+def check_sound(config: VideoConfig, encoder: Any) -> None:
+    """EMO2Error for a voice encoder that a network of `config` does not hear. None is silence."""
+    if encoder is not None and (encoder.states, encoder.width) != (config.audio_layers, config.audio_dim):
+        raise EMO2Error(
+            "config recipe.audio_encoder", f"{config.audio_layers} states of width {config.audio_dim}",
+            f"{encoder.states} of width {encoder.width}", "Give the encoder of this network's profile.",
+        )  # fmt: skip
+
+
 def without_confidence(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A VideoModel's tensors without its confidence embedding: every hand then has full confidence."""
     tensors = dict(tensors)
@@ -201,9 +207,11 @@ def is_interaction(name: str) -> bool:
 
 
 def part_of(name: str) -> str:
-    """Which of PARTS a parameter of a VideoModel belongs to, or "reference"."""
+    """Which of PARTS a parameter of a VideoModel belongs to, or "reference", or "face"."""
     if name.startswith(("reference_net.", "reference_input.")):
         return "reference"
+    if is_face_part(name):
+        return "face"
     if is_temporal(name):
         return "temporal"
     if is_audio(name):

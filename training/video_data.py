@@ -116,7 +116,7 @@ class Puppets:
         """
         config = self.config
         frames = list(frames)
-        if config.keypoint_maps and config.keypoint_median == 1 and not config.face_maps:
+        if config.keypoint_maps and config.keypoint_median == 1 and not (config.face_maps or config.head_mask):
             both = record.maps_at(frames)
         else:
             hands = record.maps_at(frames)[..., :3]
@@ -244,7 +244,8 @@ class Clips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         from .video_points import record_points
 
-        rng, puppets, drops, config = sample_rng(self.seed, index), self.puppets, self.drops, self.puppets.config
+        rng, drops, config = sample_rng(self.seed, index), self.drops, self.puppets.config
+        puppets = self.source(rng, index)
         record = puppets.draw(rng)
         carried, length = config.motion_frames, len(record.latents)
         if length < carried + self.frames:
@@ -287,7 +288,15 @@ class Clips(Dataset[dict[str, Tensor]]):
         }
         if self.sounds is not None:
             sample["audio"] = self.sounds.windows(record, start, self.frames)
-        return sample
+        return sample | self.more(rng, record, frames, everything)
+
+    def source(self, rng: np.random.Generator, index: int) -> Puppets:
+        """Whose records sample `index` is cut from."""
+        return self.puppets
+
+    def more(self, rng: np.random.Generator, record: Any, frames: range, everything: bool) -> dict[str, Tensor]:
+        """What a lesson of another kind adds to a sample; everything: whether all conditions are dropped."""
+        return {}
 
 
 def drop_maps(rng: np.random.Generator, maps: Tensor, drops: Drops) -> None:

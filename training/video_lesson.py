@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..models.video.condition_batch import ConditionBatch
 from ..models.video.config import VideoConfig
+from ..models.video.face_control import is_face_part
 from ..models.video.model import VideoModel
 from ..models.video.schedulers import make_scheduler
 
@@ -158,7 +159,7 @@ def image_parameters(video: VideoModel) -> Iterator[tuple[str, nn.Parameter]]:
 
 def is_clip_part(name: str) -> bool:
     """Whether a parameter of a VideoModel is trained by the clip stage alone."""
-    return is_temporal(name) or is_audio(name)
+    return is_temporal(name) or is_audio(name) or is_face_part(name)
 
 
 def is_temporal(name: str) -> bool:

@@ -18,6 +18,7 @@ from ..models.video.model import VideoModel
 from ..models.video.sampler import Compute, sample_clips
 from ..models.whole_files import whole_file
 from .video_data import Puppets
+from .video_face_data import face_of
 
 log = logging.getLogger("emo2")
 SHOWN = (0, 8, 16, 23)
@@ -71,7 +72,8 @@ class Preview:
         if self.encoder is not None:
             begin = round(record.start * 16000 / config.fps)
             sound = encode(self.encoder, record.waveform[begin:])
-        known = Conditions(config, reference, record.motion, sound, load_hands(None))
+        face = face_of(record) if config.face_control else None
+        known = Conditions(config, reference, record.motion, sound, load_hands(None), face)
         count = min(config.clip_frames, len(record))
         settings = Settings(steps=self.steps, cfg=1.0)
         [made] = list(sample_clips(video, known, settings, count=count, compute=compute))

@@ -25,13 +25,15 @@ NAMES = {
     "gesture_encoder": "emo2_gesture_encoder_tiny.safetensors",
     "pose_discriminator": "emo2_pose_discriminator_tiny.safetensors",
     "puppet_estimator": "emo2_puppet_estimator_tiny.safetensors",
+    "face_encoder": "emo2_face_encoder_tiny.safetensors",
+    "face_reader": "emo2_face_reader_tiny.safetensors",
 }
 """Kind of checkpoint -> the file's name in the pack."""
 
 TRAINERS = {
     "vae": "autoencoder", "audio": "motion", "clip_vision": "motion", "motion": "motion", "video": "video-clip",
     "gesture_encoder": "gesture-encoder", "pose_discriminator": "pose-discriminator",
-    "puppet_estimator": "puppet-estimator",
+    "puppet_estimator": "puppet-estimator", "face_encoder": "face-identity", "face_reader": "face-reader",
 }  # fmt: skip
 
 
@@ -149,6 +151,23 @@ class Networks:
         from ...models.pose.puppet_estimator import load_puppet_estimator
 
         return load_puppet_estimator(self.path("puppet_estimator"))
+
+    @cached_property
+    def face_encoder(self) -> Any:
+        from ...models.pose.face_encoder import PuppetFaceEncoder
+        from ...models.pose.face_network import load_face_network
+
+        return PuppetFaceEncoder(load_face_network(self.path("face_encoder"), "--models"), NAMES["face_encoder"])
+
+    @cached_property
+    def face_reader(self) -> Any:
+        from ...models.pose.face_reader import load_face_reader
+
+        return load_face_reader(self.path("face_reader"), "--models")
+
+    def identity(self, picture: np.ndarray, framing: Framing | None) -> torch.Tensor:
+        """Whose face a picture (H, W, 3) uint8 shows, (D,): for references of video models with facial controls."""
+        return torch.from_numpy(self.face_encoder.encode(picture, framing))
 
     def features(self, waveform: np.ndarray) -> AudioFeatures:
         """What the voice encoder hears in 16 kHz mono sound (T,)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from ...models.errors import EMO2Error
 from ...models.motion import SMOOTHING
 from ...models.types import Framing, Motion
 from ...models.video.conditions import Settings
+from ...models.video.face_track import FaceTrack
 from ...models.whole_files import whole_file
 from .networks import Networks
 
@@ -35,7 +36,8 @@ class Shot:
 
     motion: hands and body, in the picture's framing; None leaves the network free. keypoints: False draws no keypoint
     maps, so that the hand maps are all that is known of the motion. seed: of the noise. silent: the network hears
-    nothing. lips: who moves the mouth, as the samplers have it.
+    nothing. lips: who moves the mouth, as the samplers have it. face: blinks and emotions. identity: whether the
+    network is told whose face it is; then `framing` is needed.
     """
 
     picture: np.ndarray
@@ -47,10 +49,13 @@ class Shot:
     seed: int = 0
     silent: bool = False
     lips: str = "voice"
+    face: FaceTrack | None = None
+    identity: bool = False
 
     def content(self) -> dict[str, object]:
         """All that the video depends on; what came later is left out where it changes nothing."""
-        later = {f.name for f in fields(self) if f.name in ("silent", "lips") and getattr(self, f.name) == f.default}
+        new = ("silent", "lips", "face", "identity")
+        later = {f.name for f in fields(self) if f.name in new and getattr(self, f.name) == f.default}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in later}
 
 
@@ -124,13 +129,17 @@ class Studio:
 
         networks, module = self.networks, self.networks.video
         config = module.config if shot.keypoints else replace(module.config, keypoint_maps=False)
+        reference = networks.reference(shot.picture, shot.framing)
+        if shot.identity:
+            reference = replace(reference, identity=networks.identity(shot.picture, shot.framing))
         known = prepare(
             config,
             networks.digest("video"),
-            reference=networks.reference(shot.picture, shot.framing),
+            reference=reference,
             motion=shot.motion,
             audio=None if shot.silent else networks.features(shot.waveform),
             lips=shot.lips,
+            face=shot.face,
         )
         settings = replace(self.settings, seed=shot.seed)
         compute = Compute(networks.device, fits=lambda: 2)
@@ -143,9 +152,9 @@ class Studio:
 
         identity = fingerprint(
             {
-                "networks": self.networks.digest("video", "audio"),
+                "networks": self.networks.digest("video", "audio", *(["face_encoder"] if shot.identity else [])),
                 "encoder": self.networks.digest("vae", without=DECODER),
-                "settings": {**asdict(self.settings), "precision": self.precision},
+                "settings": {**self.settings.content(), "precision": self.precision},
                 **shot.content(),
             }
         )

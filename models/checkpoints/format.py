@@ -38,6 +38,8 @@ KINDS = {
     "text_matching": "a network that matches texts and motion (for R-precision)",
     "tokenizer": "a motion tokenizer (whole bodies as codes)",
     "puppet_estimator": "a puppet estimator (hands, arms and mouth in a picture)",
+    "face_encoder": "a face encoder (whose head it is)",
+    "face_reader": "a face reader (lids and emotions of a puppet)",
 }
 
 

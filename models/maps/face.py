@@ -21,23 +21,26 @@ LINE, DISC = 0.045, 0.04
 SHIFT = 4
 
 
-def draw_face(picture: np.ndarray, points: np.ndarray, known: np.ndarray, shoulders: float) -> None:
+def draw_face(
+    picture: np.ndarray, points: np.ndarray, known: np.ndarray, shoulders: float, head: bool = True
+) -> None:
     """Draw a face over `picture` (H, W, 3) uint8, in place.
 
     points (70, 2) pixels and known (70,) bool: the jaw's line, a disc at the nose and at each eye where all of a part's
-    points are known; then both contours of the lips, filled. shoulders: the shoulder width in pixels.
+    points are known; then both contours of the lips, filled. shoulders: the shoulder width in pixels. head: False draws
+    the lips alone.
     """
     at = np.rint((points - 0.5) * (1 << SHIFT)).astype(np.int64).clip(-(1 << 24), 1 << 24).astype(np.int32)
     radius = max(1.0, DISC * shoulders) * (1 << SHIFT)
     disc = lambda place, colour: cv2.circle(
         picture, tuple(int(v) for v in place), round(radius), colour, -1, cv2.LINE_AA, SHIFT
     )
-    if known[JAW].all():
+    if head and known[JAW].all():
         cv2.polylines(picture, [at[JAW]], False, JAW_COLOUR, max(1, round(LINE * shoulders)), cv2.LINE_AA, SHIFT)
     for eye, colour in zip(EYES, EYE_COLOURS):
-        if known[eye].all():
+        if head and known[eye].all():
             disc(at[eye].mean(0), colour)
-    if known[NOSE]:
+    if head and known[NOSE]:
         disc(at[NOSE], NOSE_COLOUR)
     if known[LIPS].all():
         for lips, colour in zip((OUTER_LIPS, INNER_LIPS), LIP_COLOURS):

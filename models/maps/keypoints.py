@@ -11,6 +11,7 @@ import numpy as np
 from ..types import Motion
 from .body import project_body, to_pixels
 from .face import draw_face
+from .head import draw_head, head_centres
 from .mano import frame_range
 
 LIMBS = (
@@ -30,12 +31,14 @@ def keypoint_maps(
     start: int = 0,
     count: int | None = None,
     face: bool = False,
+    head_mask: bool = False,
 ) -> np.ndarray:
     """Maps (F, H, W, 3) uint8 of frames start..start+count-1, black where there is nothing.
 
     size (H, W): None means the framing's; another size covers the picture. A limb is drawn when both its ends are
     known, a joint when it is known itself; hands are the MANO maps' business. face: head and lips are drawn too,
-    behind the arms, where the motion knows them. Anti-aliased; sizes follow the shoulders.
+    behind the arms, where the motion knows them. head_mask: a disc of one size stands for the head in every frame, and
+    of a face the lips alone are drawn over it. Anti-aliased; sizes follow the shoulders.
     """
     framing = motion.framing if size is None else motion.framing.fitted(size)
     first, last = frame_range(motion, start, count)
@@ -44,10 +47,12 @@ def keypoint_maps(
     thickness = max(1, round(THICKNESS * shoulders))
     radius = max(1.0, RADIUS * shoulders)
     maps = np.zeros((last - first, *framing.size, 3), np.uint8)
+    for picture, centre in zip(maps, head_centres(motion, framing.size, first, last - first) if head_mask else ()):
+        draw_head(picture, centre, shoulders)
     faces = to_pixels(motion, motion.face[first:last], framing.size) if face else ()
     for index, place in enumerate(faces):
         seen = (motion.face_scores[first + index] > 0) & (np.abs(place) < FAR).all(-1)
-        draw_face(maps[index], place, seen, shoulders)
+        draw_face(maps[index], place, seen, shoulders, head=not head_mask)
     for picture, place, known in zip(maps, points, (scores > 0) & (np.abs(points) < FAR).all(-1)):
         at = [tuple(int(v) for v in np.rint(p * (1 << SHIFT))) if k else (0, 0) for p, k in zip(place - 0.5, known)]
         for a, b, colour in LIMBS:

@@ -56,6 +56,17 @@ def read_graph(path: Path, where: str = "model") -> Graph:
         raise EMO2Error(where, "an ONNX network", f"{path.name}, which is {error}", remedy) from error
 
 
+def first_operations(path: Path, count: int) -> tuple[str, ...]:
+    """What the first `count` nodes of an ONNX file's graph do, such as "Conv"; fewer where there are fewer."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        graph = next((value for field, value in _fields(data, (0, len(data))) if field == 7), 0)
+        found: list[str] = []
+        for field, node in _inside(data, graph):
+            if field == 1 and len(found) < count:
+                found.append(next((_text(data, value) for part, value in _inside(data, node) if part == 4), ""))
+    return tuple(found)
+
+
 Span = tuple[int, int]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EMO2Error
-from . import rtmpose, yolox
+from . import face_encoder, rtmpose, yolox
 from .coco_wholebody import to_openpose
 from .detection import Seen
 from .keypoint_motion import KNOWN
@@ -25,9 +25,12 @@ score about 1; RTMW learned with beta 1, and its points score 5 and more (mmpose
 
 
 def kind_of_graph(graph: Graph) -> str | None:
-    """POSE for a whole-body network, PERSON for a detector of persons, None for another."""
+    """POSE for a whole-body network, PERSON for a detector of persons, FACE for one that recognises faces, None for
+    another."""
     if rtmpose.problem(graph) is None:
         return POSE
+    if face_encoder.problem(graph) is None:
+        return face_encoder.FACE
     return PERSON if yolox.problem(graph) is None else None
 
 

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 from torch.nn import functional as F
 
-from .condition_batch import AudioTokens, ConditionBatch, KeysValues, Run
+from .condition_batch import ConditionBatch, FrameTokens, KeysValues, Run
 
 MAX_BATCH = 65535
 """CUDA's attention kernels put the batch on a grid axis of this length."""
@@ -122,21 +122,31 @@ def _log_weight(strength: float, own: int, key: torch.Tensor) -> torch.Tensor | 
     return bias
 
 
-class AudioAttention:
+class AudioAttention(nn.Module):
     """Cross-attention of every frame to the tokens of its own window of sound.
 
     Its output is multiplied by `scale` (projection bias included). What the absence of sound means is the config's
     `audio_absent`: the layer adds nothing ("skip"), or what it makes of zeros, its scaled output bias ("zeros"). A
-    strength between 0 and 1 goes from there to the full sound in a straight line.
+    strength between 0 and 1 goes from there to the full sound in a straight line. `face`: the attention to the face's
+    controls that comes after it, where the network has one.
     """
 
-    def __init__(self, name: str, scale: float, zeros: bool):
-        self.name, self.scale, self.zeros = name, scale, zeros
+    def __init__(self, name: str, scale: float, zeros: bool, face: nn.Module | None = None):
+        super().__init__()
+        self.name, self.scale, self.zeros, self.face = name, scale, zeros, face
 
     def __call__(
         self, attn: Attention, hidden_states, encoder_hidden_states=None, attention_mask=None,
         conditions: ConditionBatch | None = None,
     ):  # fmt: skip
+        out = self._heard(attn, hidden_states, conditions)
+        face = conditions.face if conditions is not None else None
+        if self.face is None or face is None or face.strength == 0:
+            return out
+        return out + self.face(hidden_states + out, conditions)
+
+    def _heard(self, attn: Attention, hidden_states: torch.Tensor, conditions: ConditionBatch | None) -> torch.Tensor:
+        """What the sound adds."""
         audio = conditions.audio if conditions is not None else None
         absent = self._absent(attn, hidden_states)
         if conditions is None or audio is None or audio.strength == 0:
@@ -155,7 +165,7 @@ class AudioAttention:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _keys_values(
-        self, attn: Attention, audio: AudioTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
+        self, attn: Attention, audio: FrameTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
     ) -> KeysValues:
         """Keys and values (frames of the run, heads, T, d)."""
         if audio.keys_values is not None:
@@ -169,16 +179,15 @@ class AudioAttention:
         return project_out(attn, nothing) * self.scale if self.zeros else nothing
 
 
-class InteractiveAudioAttention(AudioAttention, nn.Module):
+class InteractiveAudioAttention(AudioAttention):
     """The same with tokens that take something from their frame first (`interaction`), so nothing can be prepared."""
 
-    def __init__(self, name: str, scale: float, zeros: bool, interaction: nn.Module):
-        nn.Module.__init__(self)
-        AudioAttention.__init__(self, name, scale, zeros)
+    def __init__(self, name: str, scale: float, zeros: bool, face: nn.Module | None, interaction: nn.Module):
+        super().__init__(name, scale, zeros, face)
         self.interaction = interaction
 
     def _keys_values(
-        self, attn: Attention, audio: AudioTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
+        self, attn: Attention, audio: FrameTokens, run: Run, x: torch.Tensor, conditions: ConditionBatch
     ) -> KeysValues:
         assert conditions.prior is not None
         tokens = run.take(audio.tokens).flatten(0, 1).to(x.dtype)

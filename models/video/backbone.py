@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from .attention import AudioAttention, InteractiveAudioAttention, ReferenceAttention
 from .condition_batch import ConditionBatch, InnerLevels
 from .config import VideoConfig
+from .face_control import FaceAttention
 from .interaction import AudioInteraction, pose_prior
 from .reference import INPUT, layers, place_of, upsample_size
 from .temporal import TemporalModule
@@ -45,7 +46,8 @@ class Backbone(UNetMotionModel):
             elif isinstance(module, BasicTransformerBlock):
                 place = place_of(name)
                 module.attn1.set_processor(ReferenceAttention(place))  # type: ignore[arg-type]
-                made = (place, config.audio_scale, config.audio_absent == "zeros")
+                face = FaceAttention(place, module.attn2.query_dim, config) if config.face_control else None
+                made = (place, config.audio_scale, config.audio_absent == "zeros", face)
                 if config.audio_interaction:
                     own = AudioInteraction(config, module.attn2.query_dim)
                     module.attn2.set_processor(InteractiveAudioAttention(*made, own))  # type: ignore[arg-type]
@@ -132,6 +134,10 @@ class Backbone(UNetMotionModel):
         """The transformer blocks with the spatial (attn1) and the audio attention (attn2), by name of their place."""
         blocks = self.named_modules()
         return {place_of(name): block for name, block in blocks if isinstance(block, BasicTransformerBlock)}
+
+    def face(self) -> dict[str, FaceAttention]:
+        """The attentions to the face's controls by name of their place; none where the network has no such controls."""
+        return {module.name: module for module in self.modules() if isinstance(module, FaceAttention)}
 
     def temporal(self) -> dict[str, TemporalModule]:
         """The temporal modules by name."""

@@ -11,15 +11,16 @@ import torch
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 Places = Mapping[str, torch.Tensor | KeysValues]
 MotionPlaces = Mapping[str, torch.Tensor | Sequence[KeysValues]]
-NAMES = ("reference", "motion_frames", "audio", "pose")
+NAMES = ("reference", "motion_frames", "audio", "pose", "face")
 
 
 @dataclass(frozen=True)
-class AudioTokens:
-    """The sound of a clip: `tokens` (R, F, T, C) of every frame, or its keys and values at each audio attention.
+class FrameTokens:
+    """What each frame of a clip attends to, its sound or its face's controls: `tokens` (R, F, T, C), and perhaps their
+    keys and values at each place.
 
     keys_values: name of the place -> (keys, values), each (R, F, heads, T, channels of a head); None until prepared.
-    strength: factor on what the sound adds; 0 is the same as no sound.
+    strength: factor on what they add; 0 is the same as none.
     """
 
     tokens: torch.Tensor
@@ -68,9 +69,10 @@ class ConditionBatch:
       each (R, heads, tokens, channels of a head). "conv_in" -> (R, C0, h, w), added to the first features.
     motion_frames: name of a temporal module -> the reference network's tensor (R, M, C, h, w), or keys and values of
       each of its attentions, each (R, h w, heads, M, channels of a head).
-    audio: AudioTokens. pose: (R, C0, F, h, w), added to the first features; its strength is in it already.
+    audio: FrameTokens of the sound. pose: (R, C0, F, h, w), added to the first features; its strength is in it already.
+    face: FrameTokens of emotion, blink, identity and voice (`face_control`).
     reference_strength: weight of the reference's keys against the frame's own: 1 as trained, 0 as if there were none.
-    present: for each of the four names, which rows have the condition; a name that is missing stands for all rows.
+    present: for each of NAMES, which rows have the condition; a name that is missing stands for all rows.
     pictures: the frames are pictures that have nothing to do with each other, as when training on single frames: the
       temporal modules are passed over.
     prior: (rows, F, P, C0), the pose as tokens, which the backbone makes where its audio layers interact with it.
@@ -80,12 +82,13 @@ class ConditionBatch:
     rows: int = 1
     reference: Places | None = None
     motion_frames: MotionPlaces | None = None
-    audio: AudioTokens | None = None
+    audio: FrameTokens | None = None
     pose: torch.Tensor | None = None
     reference_strength: float = 1.0
     present: Mapping[str, tuple[bool, ...]] | None = None
     pictures: bool = False
     prior: torch.Tensor | None = None
+    face: FrameTokens | None = None
 
     def null(self) -> ConditionBatch:
         """The unconditional branch: as many rows, nothing known."""
@@ -101,7 +104,8 @@ class ConditionBatch:
                    and batch.mask(name) == first.mask(name) for batch in batches for name in NAMES)  # fmt: skip
         audio = None if first.audio is None else _beside([batch.audio for batch in batches])
         pose = None if first.pose is None else _beside([batch.pose for batch in batches])
-        return replace(first, rows=sum(batch.rows for batch in batches), audio=audio, pose=pose)
+        face = None if first.face is None else _beside([batch.face for batch in batches])
+        return replace(first, rows=sum(batch.rows for batch in batches), audio=audio, pose=pose, face=face)
 
     def mask(self, name: str) -> tuple[bool, ...]:
         """Which rows have the condition `name`."""
@@ -142,12 +146,13 @@ class ConditionBatch:
     def at_frames(self, index: Sequence[int] | torch.Tensor) -> ConditionBatch:
         """The conditions of some of the frames, in that order, for windows over a longer stretch.
 
-        Only sound and pose belong to frames; the reference stays, and so do the motion frames.
+        Only sound, pose and face belong to frames; the reference stays, and so do the motion frames.
         """
         where = torch.as_tensor(index)
-        audio = _map(self.audio, lambda t: t.index_select(1, where.to(t.device)))
+        taken = lambda t: t.index_select(1, where.to(t.device))
+        audio, face = _map(self.audio, taken), _map(self.face, taken)
         pose = _map(self.pose, lambda t: t.index_select(2, where.to(t.device)))
-        return replace(self, audio=audio, pose=pose)
+        return replace(self, audio=audio, pose=pose, face=face)
 
     def to(self, *args: Any, **kwargs: Any) -> ConditionBatch:
         """All tensors moved or converted as by `Tensor.to`."""
@@ -170,7 +175,7 @@ def _beside(values: Sequence[Any]) -> Any:
     first = values[0]
     if isinstance(first, torch.Tensor):
         return torch.cat(list(values))
-    if isinstance(first, AudioTokens):
+    if isinstance(first, FrameTokens):
         pairs = None if first.keys_values is None else _beside([value.keys_values for value in values])
         return replace(first, tokens=torch.cat([value.tokens for value in values]), keys_values=pairs)
     if isinstance(first, Mapping):
@@ -184,7 +189,7 @@ def _map(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         return None
     if isinstance(value, torch.Tensor):
         return function(value)
-    if isinstance(value, AudioTokens):
+    if isinstance(value, FrameTokens):
         return replace(value, tokens=function(value.tokens), keys_values=_map(value.keys_values, function))
     if isinstance(value, Mapping):
         return {key: _map(entry, function) for key, entry in value.items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from .schedulers import MAX_STEPS, SCHEDULERS
 if TYPE_CHECKING:
     from ..hands import HandModel
     from .config import VideoConfig
+    from .face_track import FaceTrack
 
 MISMATCH_SECONDS = 0.5
 MAP_CACHE_BYTES = 256 << 20
@@ -42,6 +43,7 @@ class Settings:
     reference_strength: float = 1.0
     audio_strength: float = 1.0
     pose_strength: float = 1.0
+    face_strength: float = field(default=1.0, repr=False)
     inner_every: int = 1
     guidance_every: int = 1
 
@@ -50,7 +52,7 @@ class Settings:
             raise EMO2Error("scheduler", "one of " + ", ".join(SCHEDULERS), self.scheduler, "Choose one of them.")
         if not 1 <= self.steps <= MAX_STEPS:
             raise EMO2Error("steps", f"a whole number from 1 to {MAX_STEPS}", self.steps, "Change the number of steps.")
-        for name in ("cfg", "reference_strength", "audio_strength", "pose_strength"):
+        for name in ("cfg", "reference_strength", "audio_strength", "pose_strength", "face_strength"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise EMO2Error(name, "a number of 0 or more", value, "Give 1 for the normal effect, 0 for none.")
@@ -58,6 +60,16 @@ class Settings:
             value = getattr(self, name)
             if not 1 <= value <= MAX_STEPS:
                 raise EMO2Error(name, f"a whole number from 1 to {MAX_STEPS}", value, "1 changes nothing.")
+
+    def content(self) -> dict[str, Any]:
+        """All values, for fingerprints of what is made with them; what came later is left out where it changes nothing.
+
+        So is it in the text of these settings, which caches of sampled latents are known by.
+        """
+        values = asdict(self)
+        if self.face_strength == 1:
+            del values["face_strength"]
+        return values
 
     def quick(self) -> Settings:
         """The quick preview: few steps, no guidance. It shows motion and framing, not detail."""
@@ -67,7 +79,7 @@ class Settings:
 
 @dataclass
 class Conditions:
-    """The reference, motion (at the model's frame rate) and sound of one video; absent ones are None.
+    """The reference, motion and face (at the model's frame rate) and sound of one video; absent ones are None.
 
     Which of them lead is decided by which are there: sound with hands, sound alone, a motion alone, or both.
     """
@@ -77,6 +89,7 @@ class Conditions:
     motion: Motion | None = None
     audio: AudioFeatures | None = None
     hands: HandModel | None = None
+    face: FaceTrack | None = None
 
     def __post_init__(self) -> None:
         self._slots: OrderedDict[int, int] = OrderedDict()  # frame -> where in the store
@@ -117,6 +130,25 @@ class Conditions:
         """How strongly the pose is followed in each of `frames`, (1, F); past its end the motion's last value."""
         assert self.motion is not None
         return torch.from_numpy(self.motion.pose_strength[np.minimum(frames, len(self.motion) - 1)])[None]
+
+    def face_controls(self, frames: np.ndarray) -> dict[str, torch.Tensor]:
+        """What is known of the face in `frames`: emotion (1, F, n), blink (1, F) and the reference's identity (1, D).
+
+        Past the track's end the eyes are open and the last emotion stays. Nothing where the model has no such controls.
+        """
+        known: dict[str, torch.Tensor] = {}
+        if not self.config.face_control:
+            return known
+        if self.face is not None:
+            places = np.minimum(frames, len(self.face) - 1)
+            if self.face.emotion_known:
+                known["emotion"] = torch.from_numpy(self.face.emotion[places])[None]
+            if self.face.blink_known:
+                blink = np.where(frames < len(self.face), self.face.blink[places], 0).astype(np.float32)
+                known["blink"] = torch.from_numpy(blink)[None]
+        if self.reference is not None and self.reference.identity is not None:
+            known["identity"] = self.reference.identity[None]
+        return known
 
     def _drawn(self, first: int, count: int) -> np.ndarray:
         assert self.motion is not None and self.hands is not None
@@ -166,8 +198,9 @@ def prepare(
     audio: AudioFeatures | None = None,
     hands: HandModel | None = None,
     lips: str = LIPS[0],
+    face: FaceTrack | None = None,
 ) -> Conditions:
-    """Check the conditions against the model and bring the motion to its frame rate.
+    """Check the conditions against the model and bring motion and face to its frame rate.
 
     lips: who moves the mouth where there are both a voice and a motion that knows the lips (LIPS).
     """
@@ -187,6 +220,16 @@ def prepare(
                 tuple(reference.latents.shape),
                 "Use the VAE that belongs to the model.",
             )
+        check_identity(config, reference)
+    if face is not None:
+        if not config.face_control:
+            raise EMO2Error(
+                "face", "a video model with facial controls", "one without them",
+                "Disconnect face, or load a model that `emo2 train video-face` has given them.",
+            )  # fmt: skip
+        from ..audio import frame_count
+
+        face = face.resampled(config.fps, frame_count(face.duration, config.fps))
     if audio is not None and (audio.layers, audio.width) != (config.audio_layers, config.audio_dim):
         raise EMO2Error(
             "audio_features", f"{config.audio_layers} layers of width {config.audio_dim}",
@@ -204,7 +247,17 @@ def prepare(
             from ..hands import load_hands
 
             hands = load_hands(None)
-    return Conditions(config, reference, motion, audio, hands)
+    return Conditions(config, reference, motion, audio, hands, face)
+
+
+def check_identity(config: VideoConfig, reference: Reference) -> None:
+    """EMO2Error where the reference's identity comes from another face encoder than the model learned with."""
+    identity = reference.identity
+    if identity is not None and config.face_control and len(identity) != config.face_identity:
+        raise EMO2Error(
+            "reference", f"an identity of {config.face_identity} numbers", f"one of {len(identity)}",
+            "Connect the face encoder that this video model was trained with to EMO2 Encode Reference.",
+        )  # fmt: skip
 
 
 def without_lips(motion: Motion) -> Motion:

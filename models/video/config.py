@@ -42,12 +42,17 @@ class VideoConfig:
       absence of sound means: "skip" (the attention adds nothing) or "zeros" (it sees zeros, so that its output bias
       remains, as in EchoMimicV2's unconditional half). audio_interaction: channels in which sound and picture interact
       frame by frame (`interaction`), 0 for none.
+    Face
+      face_control: channels of the tokens of emotion, blink, identity and voice that a further attention after the
+      audio attention reads (`face_control`), 0 for none. face_emotions: how many emotions it tells apart.
+      face_identity: channels of the identity embedding, 512 in ArcFace's and AdaFace's networks.
     Maps
       map_drawing: "emo2" shows the MANO map and the keypoint map, "echomimic_v2" its own picture of the hands' points.
       map_channels: 3 of the MANO map and 3 of the keypoint map; 3 in all where there is one picture. guider_channels:
       widths of the guider, which halves the picture between them. hand_confidence: whether there is a confidence
       embedding. keypoint_maps: whether the body's keypoints are shown beside the hands, black pictures otherwise.
       face_maps: whether the keypoint maps also show head and lips where a motion knows them (motions from videos).
+      head_mask: whether they show a head of one size, the same for everyone, in place of the driver's own.
       keypoint_median: frames (odd) of the median that steadies known keypoints before they are drawn, in training and
       after; 1 for none.
     Diffusion
@@ -83,12 +88,16 @@ class VideoConfig:
     audio_instants: str = "centred"
     audio_absent: str = "skip"
     audio_interaction: int = 0
+    face_control: int = 0
+    face_emotions: int = 8
+    face_identity: int = 512
     map_drawing: str = "emo2"
     map_channels: int = 6
     guider_channels: tuple[int, ...] = (16, 32, 96, 256)
     hand_confidence: bool = True
     keypoint_maps: bool = True
     face_maps: bool = False
+    head_mask: bool = False
     keypoint_median: int = 1
     prediction_type: str = "epsilon"
     beta_schedule: str = "scaled_linear"
@@ -124,7 +133,8 @@ class VideoConfig:
 
     def _sizes(self) -> None:
         counts = "clip_frames vae_factor latent_channels layers_per_block heads norm_groups temporal_heads positions "
-        counts += "temporal_attentions audio_dim audio_layers audio_steps audio_width map_channels train_steps"
+        counts += "temporal_attentions audio_dim audio_layers audio_steps audio_width map_channels train_steps "
+        counts += "face_emotions face_identity"
         for name in counts.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -140,8 +150,11 @@ class VideoConfig:
                     raise ValueError(f"every one of widths must be a multiple of {name}, and {width} is not")
         if self.keypoint_median < 1 or self.keypoint_median % 2 == 0:
             raise ValueError(f"keypoint_median must be an odd number of frames, not {self.keypoint_median}")
-        if self.motion_frames < 0 or self.audio_radius < 0 or self.audio_interaction < 0:
-            raise ValueError("motion_frames, audio_radius and audio_interaction must not be negative")
+        for name in ("motion_frames", "audio_radius", "audio_interaction", "face_control"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, and {getattr(self, name)} is")
+        if self.face_control % self.heads:
+            raise ValueError(f"face_control must be a multiple of heads, {self.heads}, and {self.face_control} is not")
         if self.positions < self.motion_frames + self.clip_frames:
             raise ValueError(f"positions must be at least motion_frames + clip_frames, not {self.positions}")
         if 2 ** (len(self.guider_channels) - 1) != self.vae_factor:
@@ -157,6 +170,11 @@ class VideoConfig:
     def audio_window(self) -> int:
         """Instants of sound that one frame hears, K."""
         return (2 * self.audio_radius + 1) * self.audio_steps
+
+    @property
+    def audio_tokens(self) -> int:
+        """Tokens of sound a frame, T."""
+        return self.audio_window * (1 if self.audio_projection == "learned" else self.audio_layers)
 
     @property
     def latent_size(self) -> tuple[int, int]:

@@ -35,7 +35,9 @@ def body_maps(motion: Motion, config: VideoConfig, start: int = 0, count: int | 
     from ..maps import keypoint_maps
 
     if config.keypoint_maps:
-        return keypoint_maps(motion, config.size, start=start, count=count, face=config.face_maps)
+        return keypoint_maps(
+            motion, config.size, start=start, count=count, face=config.face_maps, head_mask=config.head_mask
+        )
     return np.zeros((len(motion) - start if count is None else count, *config.size, 3), np.uint8)
 
 

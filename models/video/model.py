@@ -15,14 +15,16 @@ from ..errors import EMO2Error
 from .attention import keys_values
 from .audio import audio_projection
 from .backbone import Backbone
-from .condition_batch import AudioTokens, ConditionBatch, InnerLevels, KeysValues, MotionPlaces, Places
+from .condition_batch import ConditionBatch, FrameTokens, InnerLevels, KeysValues, MotionPlaces, Places
 from .config import VideoConfig
+from .face_control import CONTROLS, FaceControl
 from .guider import ConfidenceEmbedding, MapGuider
 from .reference import INPUT, ReferenceNetwork, reference_input
 
 
 class VideoModel(nn.Module):
-    """Reference network, backbone, map guider, confidence embedding and audio projection (EMO2 section 3.4).
+    """Reference network, backbone, map guider, confidence embedding and audio projection (EMO2 section 3.4), and the
+    face's controls where the config has them.
 
     The `encode_...` methods turn one condition each into what `forward` takes; `prepare` goes further and computes the
     keys and values that stay the same at every denoising step. None is always the absence of a condition.
@@ -37,6 +39,8 @@ class VideoModel(nn.Module):
         self.guider = MapGuider(config)
         self.confidence_embedding = ConfidenceEmbedding(config) if config.hand_confidence else None
         self.audio_projection = audio_projection(config)
+        if config.face_control:
+            self.face_control = FaceControl(config)
 
     def encode_reference(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
         """Reference latents (R, C, h, w), scaled -> features of every spatial attention: name, (R, tokens, width).
@@ -62,11 +66,42 @@ class VideoModel(nn.Module):
         features = self.reference_net(latents.transpose(1, 2).flatten(0, 1))[1]
         return {name: tensor.unflatten(0, (rows, count)) for name, tensor in features.items()}
 
-    def encode_audio(self, windows: torch.Tensor, strength: float = 1.0) -> AudioTokens:
+    def encode_audio(self, windows: torch.Tensor, strength: float = 1.0) -> FrameTokens:
         """Voice-encoder states (R, F, K, L, D), K instants around every frame -> tokens (R, F, T, audio_width)."""
         config = self.config
         _expect("audio_features", windows, (None, None, config.audio_window, config.audio_layers, config.audio_dim))
-        return AudioTokens(self.audio_projection(windows), strength)
+        return FrameTokens(self.audio_projection(windows), strength)
+
+    def encode_face(
+        self,
+        emotion: torch.Tensor | None = None,
+        blink: torch.Tensor | None = None,
+        identity: torch.Tensor | None = None,
+        audio: FrameTokens | None = None,
+        *,
+        frames: int,
+        rows: int = 1,
+        known: Mapping[str, torch.Tensor] | None = None,
+        strength: float = 1.0,
+    ) -> FrameTokens:
+        """What is known of a face -> tokens (R, F, T, face_control) for the attention after the sound's.
+
+        emotion (R, F, n): weights of the emotions. blink (R, F): 0 open to 1 closed. identity (R, D): of a face
+        encoder. audio: the clip's sound, which identity interacts with. None: unknown. known: for some of CONTROLS,
+        (R,) or (R, F) bool, where the value counts.
+        """
+        config = self.config
+        if not config.face_control:
+            given = "a model without them"
+            raise EMO2Error("face", "a model with facial controls", given, "Train them with `emo2 train video-face`.")
+        shapes = {"emotion": (None, frames, config.face_emotions), "blink": (None, frames),
+                  "identity": (None, config.face_identity)}  # fmt: skip
+        tokens = None if audio is None else audio.tokens
+        values = {name: value for name, value in zip(CONTROLS, (emotion, blink, identity, tokens)) if value is not None}
+        for name, shape in shapes.items():
+            if name in values:
+                _expect(name, values[name], shape)
+        return FrameTokens(self.face_control((rows, frames), values, known or {}), strength)
 
     def encode_maps(
         self, maps: torch.Tensor, confidence: torch.Tensor | None = None, strength: float | torch.Tensor = 1.0
@@ -102,14 +137,15 @@ class VideoModel(nn.Module):
         rows: int = 1,
         reference: Places | None = None,
         motion_frames: MotionPlaces | None = None,
-        audio: AudioTokens | None = None,
+        audio: FrameTokens | None = None,
         pose: torch.Tensor | None = None,
         reference_strength: float = 1.0,
+        face: FrameTokens | None = None,
     ) -> ConditionBatch:
         """Everything about the conditions that does not change over the denoising steps, for `forward(conditions=...)`.
 
-        The keys and values of the reference at every spatial attention, of the sound at every audio attention and of
-        the motion frames at every temporal attention. The prediction is the same as without.
+        The keys and values of the reference at every spatial attention, of sound and face at theirs and of the motion
+        frames at every temporal attention. The prediction is the same as without.
         What is prepared already stays as it is, so a reference can be prepared once and passed on. The keys and values
         of motion frames take four times the memory of their features: 1.6 GB at paper size in half precision.
         """
@@ -125,7 +161,10 @@ class VideoModel(nn.Module):
                 name: keys_values(block.attn2, audio.tokens) for name, block in spatial.items()
             }
             audio = replace(audio, keys_values=pairs)
-        return ConditionBatch(rows, reference, motion_frames, audio, pose, reference_strength)
+        if face is not None and face.keys_values is None:
+            layers = self.backbone.face()
+            face = replace(face, keys_values={name: keys_values(layer, face.tokens) for name, layer in layers.items()})
+        return ConditionBatch(rows, reference, motion_frames, audio, pose, reference_strength, face=face)
 
     def forward(
         self,
@@ -134,9 +173,10 @@ class VideoModel(nn.Module):
         *,
         reference: Places | None = None,
         motion_frames: MotionPlaces | None = None,
-        audio: AudioTokens | None = None,
+        audio: FrameTokens | None = None,
         pose: torch.Tensor | None = None,
         reference_strength: float = 1.0,
+        face: FrameTokens | None = None,
         conditions: ConditionBatch | None = None,
         inner: InnerLevels | None = None,
     ) -> torch.Tensor:
@@ -147,7 +187,9 @@ class VideoModel(nn.Module):
         (guidance in one batch, training). inner: see InnerLevels; the same shape of batch each time.
         """
         if conditions is None:
-            conditions = ConditionBatch(noisy.shape[0], reference, motion_frames, audio, pose, reference_strength)
+            conditions = ConditionBatch(
+                noisy.shape[0], reference, motion_frames, audio, pose, reference_strength, face=face
+            )
         self._check(noisy, conditions)
         return self.backbone(noisy, timestep, conditions, inner)
 
@@ -157,6 +199,9 @@ class VideoModel(nn.Module):
         if conditions.audio is not None and conditions.audio.frames != frames:
             given = f"{conditions.audio.frames}"
             raise EMO2Error("audio_features", f"{frames} frames", given, "Give sound for each frame.")
+        if conditions.face is not None and conditions.face.frames != frames:
+            given = f"{conditions.face.frames}"
+            raise EMO2Error("face", f"{frames} frames", given, "Give a face for each frame.")
         if conditions.pose is not None:
             _expect("maps", conditions.pose, (None, None, frames, *noisy.shape[3:]))
 

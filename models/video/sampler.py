@@ -204,6 +204,12 @@ def _known(
     if conditions.audio is not None and settings.audio_strength > 0:
         windows = compute.to(conditions.audio_windows(frames))
         known["audio"] = model.encode_audio(windows, strength=settings.audio_strength)
+    shown = conditions.face_controls(frames) if settings.face_strength > 0 else {}
+    if shown:
+        told = {name: compute.to(value) for name, value in shown.items()}
+        known["face"] = model.encode_face(
+            **told, audio=known.get("audio"), frames=len(frames), strength=settings.face_strength
+        )
     if conditions.motion is not None and settings.pose_strength > 0:
         strength = conditions.pose_strengths(frames) * settings.pose_strength
         if strength.any():

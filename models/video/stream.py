@@ -104,6 +104,8 @@ def job_fingerprint(
             "config": config.to_dict(),
             "vae": painted,
             "reference": None if reference is None else {"latents": reference.latents, **reference.features},
+            "identity": None if reference is None else reference.identity,
+            "face": conditions.face,
             "motion": conditions.motion,
             "audio": conditions.audio,
             "hands": None if hands is None else [hands.left, hands.right],

@@ -229,22 +229,25 @@ def write_cache(
     progress: Callable[[int, int], None] = lambda done, total: None,
     part: tuple[int, int] = (0, 1),
     unsure: float = 0.0,
+    framing: str | None = None,
+    emotion: str | None = None,
 ) -> Path:
     """Paint puppets seed..seed+count-1 into `folder`; records that are there already stay.
 
     frames: length of a record; a third of them begin at the performance's first frame. part (k, n): this process
     paints every n-th record from k on; cache.json appears once all are there. unsure: as `footage.as_footage`.
+    framing, emotion: as `Puppet.draw`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     about = {"version": VERSION, "count": count, "seed": seed, "split": split, "frames": frames, "size": list(size),
-             "unsure": unsure}  # fmt: skip
+             "unsure": unsure, "framing": framing, "emotion": emotion}  # fmt: skip
     _same_plan(folder, about)
     mine = range(part[0], count, part[1])
     for done, index in enumerate(mine):
         path = record_path(folder, index)
         if not path.is_file():
-            _write_record(path, seed + index, split, frames, size, unsure)
+            _write_record(path, seed + index, split, frames, size, unsure, framing, emotion)
         progress(done + 1, len(mine))
     if all(record_path(folder, i).is_file() for i in range(count)):
         with whole_file(folder / "cache.json") as temporary:
@@ -265,8 +268,8 @@ def _same_plan(folder: Path, about: dict[str, Any]) -> None:
     plan = folder / "plan.json"
     if plan.is_file():
         before = json.loads(plan.read_text())
-        before.setdefault("unsure", 0.0)
-        fixed = ("version", "seed", "split", "frames", "size", "unsure")
+        before = {"unsure": 0.0, "framing": None, "emotion": None} | before
+        fixed = ("version", "seed", "split", "frames", "size", "unsure", "framing", "emotion")
         if any(before.get(key) != about[key] for key in fixed):
             given = ", ".join(f"{key} {before.get(key)}" for key in fixed)
             raise EMO2Error("out", "an empty folder, or the same puppets", f"{folder} with {given}", "Choose another.")
@@ -274,9 +277,13 @@ def _same_plan(folder: Path, about: dict[str, Any]) -> None:
         Path(temporary).write_text(json.dumps(about))
 
 
-def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[int, int], unsure: float) -> None:
+def _write_record(
+    path: Path, number: int, split: str, frames: int, size: tuple[int, int], unsure: float, framing: str | None,
+    emotion: str | None,
+) -> None:  # fmt: skip
     rng = split_rng(number, split, 5)
-    puppet, annotated = as_footage(Puppet.draw(number, split, seconds=float(rng.uniform(*SECONDS))), unsure)
+    drawn = Puppet.draw(number, split, seconds=float(rng.uniform(*SECONDS)), framing=framing, emotion=emotion)
+    puppet, annotated = as_footage(drawn, unsure)
     total = len(puppet.motion)
     start = 0 if rng.random() < 1 / 3 or total <= frames else int(rng.integers(total - frames + 1))
     motion = puppet.with_face(annotated).frames(start, min(start + frames, total))
@@ -292,13 +299,14 @@ def _write_record(path: Path, number: int, split: str, frames: int, size: tuple[
     arrays |= {
         "hands": motion.framing.project(np.asarray(joints)).astype(np.float32),
         "mouth": p.mouth[part].astype(np.float32),
+        "blink": p.blink[part].astype(np.float32),
+        **({} if p.emotion is None else {"emotion": p.emotion[part].astype(np.float32)}),
         "mouth_places": puppet.mouth_places(size)[part].astype(np.float32),
         "waveform": np.rint(np.clip(p.waveform, -1, 1) * 32767).astype(np.int16),
     }
-    framing = puppet.framing
     info = {
         "identity": number, "split": split, "style": p.style, "start": start, "fps": motion.fps, "size": size,
-        "framing": asdict(framing),
+        "framing": asdict(puppet.framing),
         "voice": p.voice, "sentence": p.sentence,
     }  # fmt: skip
     save_record(path, arrays, info)

@@ -12,6 +12,7 @@ const COLOURS = {
   EMO2_REFERENCE: "#d486d8",
   EMO2_WINDOWS: "#9c93d8",
   EMO2_POSE_DETECTOR: "#5fa8a0",
+  EMO2_FACE_ENCODER: "#c9798f",
   EMO2_SCRIPT: "#d6d06a",
   EMO2_FACE: "#e58aa0",
 };
