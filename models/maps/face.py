@@ -21,9 +21,7 @@ LINE, DISC = 0.045, 0.04
 SHIFT = 4
 
 
-def draw_face(
-    picture: np.ndarray, points: np.ndarray, known: np.ndarray, shoulders: float, head: bool = True
-) -> None:
+def draw_face(picture: np.ndarray, points: np.ndarray, known: np.ndarray, shoulders: float, head: bool = True) -> None:
     """Draw a face over `picture` (H, W, 3) uint8, in place.
 
     points (70, 2) pixels and known (70,) bool: the jaw's line, a disc at the nose and at each eye where all of a part's
