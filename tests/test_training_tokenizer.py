@@ -202,7 +202,7 @@ def test_it_learns_and_is_exported_whole(folder, tmp_path):
     module.train()
     optimiser = torch.optim.Adam(module.parameters(), 4e-3)
     losses = []
-    for step in range(60):
+    for step in range(150):
         each, _ = module(default_collate([dataset[8 * step + i] for i in range(8)]))
         assert each.shape == (8,)
         optimiser.zero_grad()
@@ -213,9 +213,9 @@ def test_it_learns_and_is_exported_whole(folder, tmp_path):
     module.eval()
     after = report(module.network, [body(0)])
     assert after.share < 0.7 * before.share and after.wrists < 0.7 * before.wrists
-    (path,) = made.export(module, tmp_path / "out", {"steps": "60"})
+    (path,) = made.export(module, tmp_path / "out", {"steps": "150"})
     loaded, header = load_checkpoint(path, "tokenizer", build)
-    assert path.name == "emo2_tokenizer_tiny.safetensors" and header.notes["steps"] == "60"
+    assert path.name == "emo2_tokenizer_tiny.safetensors" and header.notes["steps"] == "150"
     assert isinstance(loaded, MotionTokenizer)
     assert np.array_equal(loaded.tokens(body(3)), module.network.tokens(body(3)))
 

@@ -62,16 +62,19 @@ def report(tokenizer: MotionTokenizer, bodies: Iterable[WholeBody], levels: int 
         found = tokenizer.tokens(true)[:kept]
         made = tokenizer.body(found).frames(0, len(true))
         codes.append(found)
-        rows.append([*hand_errors(made, true), wrist_error(made, true), *velocity_errors(made, true)])
+        posed, truly = _Posed.of(made), _Posed.of(true)
+        fingers = _distance(_fingers(made), _fingers(true), true.hands)
+        hands = _hands_off(posed, truly, true.hands)
+        rows.append([hands, fingers, _wrists_off(posed, truly), *_velocity_off(posed, truly, true.fps)])
         weights.append(len(true))
     if not rows:
         raise EMO2Error("bodies", "at least one body's motion", "none", "Give held-out bodies.")
     table = np.array(rows)
     share = np.array(weights)[:, None] * np.isfinite(table)
     mean = np.where(np.isfinite(table), table, 0)
-    hands, fingers, wrists, velocity, still = (mean * share).sum(0) / np.maximum(share.sum(0), 1)
+    off, fingers_off, wrists, velocity, still = (mean * share).sum(0) / np.maximum(share.sum(0), 1)
     return TokenReport(
-        codes_used(codes, tokenizer.config.codes), float(hands), float(fingers) / HAND_SIZE, float(wrists),
+        codes_used(codes, tokenizer.config.codes), float(off), float(fingers_off) / HAND_SIZE, float(wrists),
         float(velocity), float(still),
     )  # fmt: skip
 
@@ -82,32 +85,54 @@ def codes_used(codes: Iterable[np.ndarray], count: int) -> tuple[float, ...]:
     return tuple(len(np.unique(row[row >= 0])) / count for row in together)
 
 
+@dataclass(frozen=True)
+class _Posed:
+    """A body's points, posed once: from_wrist (F, 2, 20, 3), wrists (F, 2, 3) from the neck root, joints (F, 22, 3)."""
+
+    from_wrist: np.ndarray
+    wrists: np.ndarray
+    joints: np.ndarray
+
+    @classmethod
+    def of(cls, body: WholeBody) -> _Posed:
+        turns, places = body.forward()
+        points = skeleton.hand_points(turns, places)
+        wrists = points[:, :, 0] - skeleton.neck_root(turns, places)[:, None]
+        return cls(points[:, :, 1:] - points[:, :, :1], wrists, places[:, : skeleton.BODY_JOINTS])
+
+
 def hand_errors(made: WholeBody, true: WholeBody) -> tuple[float, float]:
     """Mean distance in metres of the 20 hand points relative to their wrists over frames and known hands; and the same
     with both wrists at rest, which leaves the fingers. NaN where no hand is known. Less is better."""
-    seen = true.hands
-    return _distance(_from_wrist(made), _from_wrist(true), seen), _distance(_fingers(made), _fingers(true), seen)
+    whole = _hands_off(_Posed.of(made), _Posed.of(true), true.hands)
+    return whole, _distance(_fingers(made), _fingers(true), true.hands)
 
 
 def wrist_error(made: WholeBody, true: WholeBody) -> float:
     """Mean distance in metres of both wrists relative to the neck root. Less is better."""
-    places = [_wrists(body) for body in (made, true)]
-    return float(np.linalg.norm(places[0] - places[1], axis=-1).mean())
+    return _wrists_off(_Posed.of(made), _Posed.of(true))
 
 
 def velocity_errors(made: WholeBody, true: WholeBody) -> tuple[float, float]:
     """Mean length, metres a second, of the difference of the 22 body joints' velocities; and of the true velocities
-    themselves, which is what a body that stands still is off. Less is better."""
-    speeds = [np.diff(body.forward()[1][:, : skeleton.BODY_JOINTS], axis=0) * body.fps for body in (made, true)]
-    if len(true) < 2:
+    themselves, which is what a body that stands still is off. NaN for a single frame. Less is better."""
+    return _velocity_off(_Posed.of(made), _Posed.of(true), true.fps)
+
+
+def _hands_off(made: _Posed, true: _Posed, seen: np.ndarray) -> float:
+    return _distance(made.from_wrist, true.from_wrist, seen)
+
+
+def _wrists_off(made: _Posed, true: _Posed) -> float:
+    return float(np.linalg.norm(made.wrists - true.wrists, axis=-1).mean())
+
+
+def _velocity_off(made: _Posed, true: _Posed, fps: float) -> tuple[float, float]:
+    if len(true.joints) < 2:
         return float("nan"), float("nan")
+    speeds = [np.diff(posed.joints, axis=0) * fps for posed in (made, true)]
     off, all_of_it = (np.linalg.norm(v, axis=-1).mean() for v in (speeds[0] - speeds[1], speeds[1]))
     return float(off), float(all_of_it)
-
-
-def _from_wrist(body: WholeBody) -> np.ndarray:
-    points = skeleton.hand_points(*body.forward())
-    return points[:, :, 1:] - points[:, :, :1]
 
 
 def _fingers(body: WholeBody) -> np.ndarray:
@@ -115,11 +140,6 @@ def _fingers(body: WholeBody) -> np.ndarray:
     turns[..., 0] = 1
     turns[:, skeleton.BODY_JOINTS :] = body.rotations[:, skeleton.BODY_JOINTS :]
     return skeleton.hand_points(*skeleton.forward(turns, np.zeros((len(body), 3))))[:, :, 1:]
-
-
-def _wrists(body: WholeBody) -> np.ndarray:
-    turns, places = body.forward()
-    return places[:, skeleton.WRISTS] - skeleton.neck_root(turns, places)[:, None]
 
 
 def _distance(made: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,11 +21,20 @@ def chain(
     whole = np.empty(turns.shape, np.float64)
     places = np.empty((*turns.shape[:2], 3))
     whole[:, 0], places[:, 0] = turns[:, 0], start
-    for joint in range(1, len(parents)):
-        parent = parents[joint]
-        places[:, joint] = places[:, parent] + rotate(whole[:, parent], rest[joint] - rest[parent])
-        whole[:, joint] = multiply(whole[:, parent], turns[:, joint])
+    for joints, above in generations(tuple(parents)):
+        places[:, joints] = places[:, above] + rotate(whole[:, above], rest[joints] - rest[above])
+        whole[:, joints] = multiply(whole[:, above], turns[:, joints])
     return whole, places
+
+
+@lru_cache(maxsize=8)
+def generations(parents: tuple[int, ...]) -> tuple[tuple[list[int], list[int]], ...]:
+    """(joints, their parents) by their distance from the first joint, nearest first: what can be posed at once."""
+    depth = [0]
+    for parent in parents[1:]:
+        depth.append(depth[parent] + 1)
+    groups = [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+    return tuple((joints, [parents[j] for j in joints]) for joints in groups)
 
 
 def local(whole: np.ndarray, parents: Sequence[int]) -> np.ndarray:

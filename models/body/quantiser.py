@@ -17,6 +17,10 @@ DEAD = 0.1
 """A code is dead when it is chosen less than this share of as often as if all were chosen equally."""
 
 
+TRIAL = 1.1
+"""A new code begins with that much more than a dead one's count: unless it is chosen soon it goes again."""
+
+
 class Quantised(NamedTuple):
     """values (B, T, C): the codes' vectors, with gradients straight through. codes (B, Q, T) long, -1 for levels that
     were left out. commitment (B,): mean squared distance of the vectors to their codes. perplexity (Q,): how many codes
@@ -56,8 +60,8 @@ class Codebook(nn.Module):
             return
         picked = _same_everywhere(_pick(vectors.float(), len(self.codes)))
         self.codes.copy_(picked)
-        self.sums.copy_(picked)
-        self.counts.fill_(1.0)
+        self.counts.fill_(DEAD * TRIAL * len(vectors) / len(self.codes))
+        self.sums.copy_(picked * self.counts[:, None])
         self.begun.fill_(True)
 
     @torch.no_grad()
@@ -74,8 +78,8 @@ class Codebook(nn.Module):
         dead = self.counts < DEAD * fair
         if dead.any():
             fresh = _same_everywhere(_pick(vectors, len(self.codes)))
-            self.sums[dead] = fresh[dead] * fair
-            self.counts[dead] = fair
+            self.counts[dead] = DEAD * TRIAL * fair
+            self.sums[dead] = fresh[dead] * self.counts[dead, None]
         self.codes.copy_(self.sums / self.counts.clamp(min=1e-6)[:, None])
 
 
