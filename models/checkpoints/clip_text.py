@@ -13,6 +13,8 @@ from .torch_files import load_tensors
 
 WANTED = "a CLIP text encoder"
 PREFIX = "text_model."
+PARTS = ("embeddings.", "encoder.", "final_layer_norm.")
+"""An encoder by itself, as newer versions of transformers write it, has no prefix."""
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What CLIP's byte-pair encoding takes for a word (Radford et al. 2021, their published tokenizer)."""
 
@@ -33,7 +35,7 @@ def load_clip_text(path: Path | str, where: str = "text_encoder") -> tuple[Any, 
     tensors = {
         name.removeprefix(PREFIX): value.float()
         for name, value in load_tensors(file, where, WANTED).items()
-        if name.startswith(PREFIX) and not name.endswith("position_ids")
+        if name.startswith((PREFIX, *PARTS)) and not name.endswith("position_ids")
     }
     if "embeddings.token_embedding.weight" not in tensors:
         raise EMO2Error(where, WANTED, f"other weights ({file.name})", "Choose the folder of a CLIP model.")

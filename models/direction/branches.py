@@ -81,8 +81,8 @@ class MotionBranch(nn.Module):
 
     def forward(self, codes: Tensor, given: Told | Heard | None = None, valid: Tensor | None = None) -> Tensor:
         """Logits (B, n, codes) of codes (B, n); without `given` those of no text (no sound)."""
-        prepared = self.prepare(*codes.shape, given, valid)
-        return self.logits(self.hidden(codes, prepared)[-1])
+        batch, count = codes.shape
+        return self.logits(self.hidden(codes, self.prepare(batch, count, given, valid))[-1])
 
     def _layers(self) -> list[Layer]:
         return cast("list[Layer]", list(self.layers))
@@ -135,7 +135,8 @@ class TwoBranch(nn.Module):
         self, codes: Tensor, told: Told | None = None, heard: Heard | None = None, valid: Tensor | None = None
     ) -> Tensor:
         """Logits (B, n, codes) of codes (B, n)."""
-        return self.logits(self.hidden(codes, self.prepare(*codes.shape, told, heard, valid)))
+        batch, count = codes.shape
+        return self.logits(self.hidden(codes, self.prepare(batch, count, told, heard, valid)))
 
 
 class Layer(nn.Module):
