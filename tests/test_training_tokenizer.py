@@ -188,10 +188,9 @@ def test_unknown_hands_are_in_no_loss(folder):
         c, _ = lesson(batch(one.replace(rotations=turns, hands=None)))
     assert a.shape == (1,) and set(parts) == {"rebuilt", "velocity", "commitment", "in_use"}
     assert torch.allclose(a, b, atol=1e-6) and abs(float(a - c)) > 1e-4
-    assert (
-        emphasis().mean() == pytest.approx(1)
-        and emphasis()[vector.joint(18)].min() > emphasis()[vector.joint(30)].max()
-    )
+    counts = emphasis()
+    assert counts.mean() == pytest.approx(1) and counts[vector.joint(18)].min() > counts[vector.joint(30)].max()
+    assert emphasis(12.0)[vector.joint(18)].min() > 2 * counts[vector.joint(18)].max()
 
 
 def test_it_learns_and_is_exported_whole(folder, tmp_path):

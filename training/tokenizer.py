@@ -24,8 +24,9 @@ from .body_data import BodySource, BodyWindows, check_data, open_data, statistic
 from .options import check_names
 from .recipe import Recipe
 
-WEIGHTS = {"velocity": 0.5, "commitment": 0.02}
-"""What the parts beside the reconstruction count; T2M-GPT's values."""
+WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0}
+"""What the parts beside the reconstruction count (T2M-GPT's values), and within it the turns of shoulders, elbows and
+wrists: a finger's turn counts 1."""
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "profile": "tiny", "network": {}, "window": 64, "level_dropout": 0.2, "mirror": True,
@@ -97,7 +98,9 @@ class TokenizerLesson(nn.Module):
     def __init__(self, network: MotionTokenizer, weights: Mapping[str, float]):
         super().__init__()
         self.network, self.weights = network, dict(weights)
-        self.register_buffer("emphasis", torch.tensor(emphasis(), dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "emphasis", torch.tensor(emphasis(self.weights["arms"]), dtype=torch.float32), persistent=False
+        )
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         known = batch["known"]
@@ -114,13 +117,13 @@ class TokenizerLesson(nn.Module):
         return losses, {name: value.detach() for name, value in parts.items()}
 
 
-def emphasis() -> np.ndarray:
+def emphasis(arms: float = WEIGHTS["arms"]) -> np.ndarray:
     """(384,): what an error of each number counts. An arm's turns carry the hand; velocities follow from turns."""
     share = np.ones(vector.SIZE)
     for joint in (skeleton.PELVIS, *skeleton.SPINE):
         share[vector.joint(joint)] = 2.0
     for joint in (*skeleton.SHOULDERS, *skeleton.ELBOWS, *skeleton.WRISTS):
-        share[vector.joint(joint)] = 4.0
+        share[vector.joint(joint)] = arms
     share[vector.ROOT] = 4.0
     share[vector.ROOT_VELOCITY] = share[vector.VELOCITIES] = 0.25
     return share / share.mean()
