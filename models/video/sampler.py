@@ -208,8 +208,9 @@ def _known(
     if shown:
         told = {name: compute.to(value) for name, value in shown.items()}
         known["face"] = model.encode_face(
-            **told, audio=known.get("audio"), frames=len(frames), strength=settings.face_strength
-        )
+            told.get("emotion"), told.get("blink"), told.get("identity"), known.get("audio"),
+            frames=len(frames), strength=settings.face_strength,
+        )  # fmt: skip
     if conditions.motion is not None and settings.pose_strength > 0:
         strength = conditions.pose_strengths(frames) * settings.pose_strength
         if strength.any():
