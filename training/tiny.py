@@ -33,6 +33,8 @@ SHIPPED = (
     "gesture-encoder",
     "pose-discriminator",
     "puppet-estimator",
+    "face-identity",
+    "face-reader",
     "video-modes",
 )
 """The trainings whose exports are shipped; the image stage lives on in the clip stage and that in the modes', the
@@ -46,6 +48,8 @@ FILES = {
     "gesture-encoder": ("emo2_gesture_encoder_tiny.safetensors",),
     "pose-discriminator": ("emo2_pose_discriminator_tiny.safetensors",),
     "puppet-estimator": ("emo2_puppet_estimator_tiny.safetensors",),
+    "face-identity": ("emo2_face_encoder_tiny.safetensors",),
+    "face-reader": ("emo2_face_reader_tiny.safetensors",),
     "video-image": ("emo2_video_tiny.safetensors",),
     "video-clip": ("emo2_video_tiny.safetensors",),
     "video-modes": ("emo2_video_tiny.safetensors",),
@@ -123,6 +127,7 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
         _training(plan, "puppet-estimator", ("autoencoder",), (f"recipe.vae={vae}",), minutes=100),
     ]
+    found += [_training(plan, name, (), (), minutes=20) for name in ("face-identity", "face-reader")]
     pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
     clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
