@@ -119,6 +119,8 @@ class EncodeReference:
         features = {name: value.float().cpu() for name, value in features.items()}
         identity = None
         if face_encoder is not None:
+            if not config.face_control:
+                host.warn(f"{model.header.name} has no facial controls: the face encoder changes nothing.")
             # The picture as it was given: a face of a few pixels more is known better.
             pixels = (picture[0].float().cpu().numpy() * 255).round().clip(0, 255).astype(np.uint8)
             identity = torch.from_numpy(face_encoder.encode(pixels, framing))

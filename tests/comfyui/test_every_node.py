@@ -156,6 +156,37 @@ def test_the_directors_desk(server, run):
 
 
 @pytest.fixture
+def face_encoder(server):
+    """A face encoder of the pack's kind with random weights, where an artist would put one."""
+    from emo2.models.checkpoints.format import save_checkpoint
+    from emo2.models.pose import face_network
+
+    network = face_network.build(face_network.TINY)
+    path = server.base / "models" / "emo2" / "my_faces.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    yield save_checkpoint(path, face_network.KIND, face_network.TINY, network.state_dict()).name
+    path.unlink()
+
+
+def test_a_reference_s_face(server, run, face_encoder):
+    graph = Graph()
+    picture, _, _, framing, _ = start(graph)
+    knows = graph.add("EMO2LoadFaceEncoder", face_encoder=face_encoder)
+    vae, model = graph.add("EMO2LoadVAE"), graph.add("EMO2LoadVideoModel")
+    reference = graph.add(
+        "EMO2EncodeReference", model=[model, 0], vae=[vae, 0], image=[picture, 0], framing=[framing, 0],
+        face_encoder=[knows, 0],
+    )  # fmt: skip
+    seen = graph.show(reference, 1)
+    outputs = run(graph).succeeded().outputs()
+    assert len(outputs[seen]["images"]) == 1
+    wrong = Graph()
+    wrong.add("PreviewAny", source=[wrong.add("EMO2LoadFaceEncoder", face_encoder="gone.onnx"), 0])
+    status, told = server.request("/prompt", {"prompt": wrong})
+    assert status == 400 and "gone.onnx" in json.dumps(json.loads(told))
+
+
+@pytest.fixture
 def wav2vec2(server):
     """A wav2vec 2.0 base with random weights, where ComfyUI's own loader finds it."""
     from safetensors.torch import save_file
