@@ -20,6 +20,12 @@ settings.register_profile("emo2", deadline=None, max_examples=50, suppress_healt
 settings.load_profile("emo2")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: no process is left with a long one when the others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data; the test is skipped with the reason where there is none."""
