@@ -14,7 +14,7 @@ from emo2.models.video.clips import carry
 from emo2.models.video.conditions import Conditions
 from emo2.training.video_clip import VideoClipRecipe
 from emo2.training.video_data import rolling_level
-from emo2.training.video_image import VideoImageRecipe
+from emo2.training.video_image import VideoImageRecipe, video_of
 from emo2.training.video_lesson import VideoLesson
 from training_video_cases import NETWORK, STILL, batch_of, fill, moved, paint
 from video_run_cases import one_thread  # noqa: F401
@@ -215,6 +215,25 @@ def test_the_export_is_what_nodes_load(files, tmp_path):
     assert header.notes["steps_before"] == "4 image" and steps(header.notes) == "4 image + 9 clip"
 
 
+def test_the_export_may_keep_a_share_of_the_beginning(files, tmp_path):
+    """Whole and mixed exports differ by the share, and the training itself goes on with what it has learned."""
+    made = recipe(files, image_share=0.25)
+    module = lesson(made, filled=False)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.5)
+    learned = {name: value.clone() for name, value in module.state_dict().items()}
+    [path] = made.export(module, tmp_path, {"steps": "9"})
+    mixed, header = load_checkpoint(path, "video", network.build)
+    assert header.notes["image_share"] == "0.25"
+    before, trained = made.beginning(), dict(video_of(module).named_parameters())
+    for name, value in before.named_parameters():
+        change = 0.375 if trained[name].requires_grad else 0.0
+        assert torch.allclose(mixed.state_dict()[name].float(), value + change, atol=2e-3), name
+    assert all(torch.equal(learned[name], value) for name, value in module.state_dict().items())
+
+
 def test_levels_are_spread_over_any_few_samples():
     drawn = [rolling_level(0, index, 1000) for index in range(40, 72)]
     assert len({level // 125 for level in drawn[:16]}) == 8
@@ -223,6 +242,7 @@ def test_levels_are_spread_over_any_few_samples():
 
 @pytest.mark.parametrize("options, word", [
     ({"train": ["hands"]}, "train"), ({"frames": 9}, "frames"), ({"image": "nowhere.safetensors"}, "image"),
+    ({"image_share": 1}, "image_share"),
 ])  # fmt: skip
 def test_wrong_options_are_named(files, options, word):
     with pytest.raises(EMO2Error, match=word):

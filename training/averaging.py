@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Average:
@@ -48,3 +51,16 @@ class Average:
     def _put(self, values: dict[str, Tensor]) -> None:
         for name, parameter in self.parameters.items():
             parameter.copy_(values[name])
+
+
+@torch.no_grad()
+def between(network: Network, target: nn.Module, share: float) -> Network:
+    """`network`, which is returned, with each weight moved by `share` of the way to the same one of `target`.
+
+    Weights between those before and after a further training often serve both (arXiv 2109.01903, equation 1).
+    """
+    there = target.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(there[name].to(value), share)
+    return network

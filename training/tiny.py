@@ -38,7 +38,7 @@ SHIPPED = (
     "video-modes",
 )
 """The trainings whose exports are shipped; the image stage lives on in the clip stage and that in the modes', the
-autoencoder in its second training, `decoder`."""
+autoencoder in its second training, `decoder`. The modes' network is the mean of the clip stage and its own training."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
@@ -203,7 +203,11 @@ def _ablations(plan: Plan, clip: tuple[str, ...]) -> list[Stage]:
 def _interaction(plan: Plan, data: Path, voice: Path, config: str) -> list[Stage]:
     """Two clip trainings that begin with what is shipped and differ in the interaction layers alone."""
     begin = (f"recipe.data={data}", f"recipe.image={plan.file('video-modes')}", f"recipe.audio_encoder={voice}")
-    begin += ("preview_every=0", *(() if plan.config == "quick" else (f"steps={INTERACTION_STEPS}",)))
+    begin += (
+        "preview_every=0",
+        "recipe.image_share=0",
+        *(() if plan.config == "quick" else (f"steps={INTERACTION_STEPS}",)),
+    )
     return [
         _training(plan, "video-clip", ("video-modes",), (*begin, *more), 12, name=f"ablation-{name}", config=config)
         for name, more in INTERACTION.items()

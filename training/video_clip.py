@@ -22,6 +22,7 @@ from ..models.video import pose_discriminator
 from ..models.video.config import VideoConfig
 from ..models.video.face_control import is_face_part
 from ..models.video.model import VideoModel
+from .averaging import between
 from .beginnings import steps_before
 from .memory import keep_freed_memory
 from .options import read_options
@@ -51,7 +52,9 @@ class VideoClipOptions:
     maps out of the network (ablations). drops, emphasis: as `video_data`. confidence_noise, motion_noise: deviation of
     the confidence, greatest deviation of the noise on motion frames, against drift. snr_gamma: see `level_weights`.
     discriminator: a pose discriminator; discriminator_weight: of its loss, 0 for none; discriminator_level: the share
-    of noise levels, from the lowest, where it is asked. previews, preview_steps: of the sample sheet.
+    of noise levels, from the lowest, where it is asked. previews, preview_steps: of the sample sheet. image_share: the
+    share that the checkpoint it began with keeps in the exported weights, so that a network that learns something new
+    forgets less of the old (arXiv 2109.01903, equation 1).
     """
 
     data: str
@@ -77,6 +80,7 @@ class VideoClipOptions:
     discriminator_level: float = 0.3
     previews: int = 4
     preview_steps: int = 10
+    image_share: float = 0.0
 
 
 class VideoClipRecipe(Recipe):
@@ -84,7 +88,7 @@ class VideoClipRecipe(Recipe):
 
     name = "video-clip"
     harmless = frozenset({"data", "image", "audio_encoder", "vae", "held_out", "discriminator", "previews",
-                          "preview_steps", "motion_modules"})  # fmt: skip
+                          "preview_steps", "motion_modules", "image_share"})  # fmt: skip
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -99,6 +103,8 @@ class VideoClipRecipe(Recipe):
         if unknown:
             expected = f"some of {', '.join(EXTENSIONS)}"
             raise EMO2Error("config recipe.extend", expected, ", ".join(map(str, unknown)), "Leave the others out.")
+        if not 0 <= own.image_share < 1:
+            raise EMO2Error("config recipe.image_share", "0 to less than 1", own.image_share, "Give 0.5 for the mean.")
         self._config: VideoConfig | None = None
         self._encoder: Any = None
 
@@ -127,8 +133,8 @@ class VideoClipRecipe(Recipe):
             self._encoder, _ = load_encoder(Path(self.own.audio_encoder), "config recipe.audio_encoder")
         return self._encoder
 
-    def build(self) -> nn.Module:
-        keep_freed_memory()
+    def beginning(self) -> VideoModel:
+        """The network before its first step, in float32."""
         own = self.own
         video = VideoModel(self.config)
         tensors = read_tensors(Path(own.image), "config recipe.image")
@@ -142,6 +148,11 @@ class VideoClipRecipe(Recipe):
         video.float().requires_grad_(False)
         if read_header(own.image).notes.get("stage") == "image":
             silence_audio(video)
+        return video
+
+    def build(self) -> nn.Module:
+        keep_freed_memory()
+        own, video = self.own, self.beginning()
         for name, parameter in video.named_parameters():
             parameter.requires_grad_(part_of(name) in own.train)
         if self.encoder is None:
@@ -178,8 +189,12 @@ class VideoClipRecipe(Recipe):
         return Preview(puppets, own.vae, own.previews, own.preview_steps, self.encoder).write(video_of(module), folder)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        before = steps_before(self.own.image, "video")
-        return [export_video(video_of(module), folder, {**notes, **before, "stage": "clip"})]
+        own, video = self.own, video_of(module)
+        before = steps_before(own.image, "video")
+        if own.image_share:
+            video = between(self.beginning(), video, 1 - own.image_share)
+            before["image_share"] = str(own.image_share)
+        return [export_video(video, folder, {**notes, **before, "stage": "clip"})]
 
 
 def check_sound(config: VideoConfig, encoder: Any) -> None:
