@@ -7,7 +7,7 @@ from .registry import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 STAGES = (
     "audio", "sample_motion", "motion_edit", "refocus", "combine", "retarget", "motion_files", "motion_view",
     "gestures", "maps", "framing", "pose_detectors", "pose_extract", "cleaning", "video", "echomimic", "speed",
-    "decode", "face_encoder", "direct", "face_track",
+    "decode", "face_encoder", "direct", "direct_motion", "face_track",
 )  # fmt: skip
 for _stage in STAGES:
     import_module(f".{_stage}", __name__)

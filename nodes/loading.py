@@ -18,6 +18,9 @@ UNTRAINED = {
     "vae": "decoded pictures will be grey noise",
     "face_encoder": "it cannot tell one face from another",
     "clip_vision": "it tells pictures apart, but knows nothing of them",
+    "direction": "the body will move at random, whatever the script says",
+    "text_encoder": "it understands no script",
+    "tokenizer": "its bodies are crumpled",
 }
 """What to expect of a model of each kind that has learned nothing."""
 

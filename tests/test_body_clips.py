@@ -5,11 +5,11 @@ import importlib.util
 import numpy as np
 import pytest
 from emo2.models.body import skeleton
+from emo2.models.direction.config import DEFAULT_TEXT
 from emo2.models.errors import EMO2Error
 from emo2.models.hands.quaternions import angle
 from emo2.models.types import Framing
 from emo2.training.body_clips import Puppets, action_clip, open_source, puppet_body, speech_clip
-from emo2.training.described import DEFAULT_TEXT
 from emo2.training.puppets.actions import act, by_name
 from emo2.training.readers.beat2 import read_beat2, read_whole
 from readers_cases import write_beat2, write_mano

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from emo2.models.direction.config import DEFAULT_TEXT
 from emo2.models.errors import EMO2Error
 from emo2.models.pose.body import FOREARM, UPPER_ARM, body_joints
 from emo2.models.types import Framing, Motion
-from emo2.training.described import DEFAULT_TEXT
 from emo2.training.puppets.actions import ACTIONS, Action, act, by_name
 from emo2.training.puppets.choreography import MOVES, compose
 from emo2.training.puppets.curve import Curve

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..models.body import WholeBody
+from ..models.direction.config import DEFAULT_TEXT
 from ..models.errors import EMO2Error
-from .described import DEFAULT_TEXT, Described
+from .described import Described
 
 PUPPETS = 1 << 20
 """Clips of a source of puppets: as many as there are numbers that a run may ask for."""

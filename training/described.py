@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEFAULT_TEXT = "A person is giving a speech."
-"""The text of motion about which nobody said anything (VersaAnimator, section 3.2)."""
-
 
 @dataclass(frozen=True)
 class Described:

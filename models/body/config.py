@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+
+from ..checkpoints.json_config import JsonConfig
 
 DOWNSAMPLING = 4
 """Frames a token stands for: two halvings."""
 
 
 @dataclass(frozen=True)
-class TokenizerConfig:
+class TokenizerConfig(JsonConfig):
     """Config of a `MotionTokenizer`, kept as JSON in its checkpoint.
 
     width, depth: channels, and residual blocks at each of the two resolutions, with dilation growing by `dilation`.
@@ -48,14 +48,3 @@ class TokenizerConfig:
     def tiny(cls) -> TokenizerConfig:
         """The shipped size: width 72, and five residual codebooks for the hands."""
         return cls(width=72, depth=2, kernel=1, code_width=64, residual=5)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TokenizerConfig:
-        """From a checkpoint's JSON; raises ValueError for a key that this version does not know."""
-        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
-            raise ValueError(f"unknown config keys {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)

@@ -110,6 +110,10 @@ class MotionTokenizer(nn.Module):
         made = self.decode_values(quantised.values)
         return TokenizerResult(made, quantised.commitment, quantised.codes, quantised.perplexity)
 
+    def codebook(self) -> np.ndarray:
+        """(K, C) float32: the vectors of the first codebook, by which tokens are alike or not."""
+        return self.quantiser.lookup(torch.arange(self.config.codes)[None, None])[0].detach().float().cpu().numpy()
+
     def tokens(self, body: WholeBody) -> np.ndarray:
         """Codes (Q, n) of a body at any frame rate, n = ceil(frames at the config's rate / 4)."""
         body = body.resampled(self.config.fps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+
+from ..checkpoints.json_config import JsonConfig
 
 DEFAULT_TEXT = "A person is giving a speech."
 """What holds where nobody says anything (VersaAnimator, section 3.2)."""
@@ -13,26 +14,9 @@ LISTENS = ("text", "audio")
 SOUND_STEPS = 8
 """Voice states a motion token: 50 states and 25 / 4 tokens a second."""
 
-C = TypeVar("C", bound="_Config")
-
-
-class _Config:
-    """To JSON and back."""
-
-    @classmethod
-    def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
-        """From a checkpoint's JSON; ValueError for a key that this version does not know."""
-        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):  # type: ignore[arg-type]
-            raise ValueError(f"unknown config keys {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)  # type: ignore[call-overload]
-
 
 @dataclass(frozen=True)
-class TextConfig(_Config):
+class TextConfig(JsonConfig):
     """A CLIP text encoder. width C, layers, heads, mlp: the transformer. length: most pieces of a text, begin and end
     included. activation: of the MLP. pieces: the byte-pair encoding as the JSON of the `tokenizers` library."""
 
@@ -55,7 +39,7 @@ class TextConfig(_Config):
 
 
 @dataclass(frozen=True)
-class BranchConfig(_Config):
+class BranchConfig(JsonConfig):
     """One branch of the masked transformer.
 
     listens: to what its cross-attention turns, "text" or "audio". width, layers, heads, mlp_ratio, dropout: the
@@ -110,7 +94,7 @@ class BranchConfig(_Config):
 
 
 @dataclass(frozen=True)
-class TwoBranchConfig(_Config):
+class TwoBranchConfig(JsonConfig):
     """text, audio: the branches. fusion: where the text branch's hidden states are added to the audio branch's: after
     each layer ("layers"), after the last ("last"), or nowhere ("none": no text branch)."""
 

@@ -19,7 +19,7 @@ class Directions:
     """texts: the one of unscripted stretches, then one for each line of the script, in the order of time.
 
     rows (n,) int64: which of them token i follows; every line has a row of its own, so that it is known where it begins
-    and ends. strength (n,) float32: how strongly; 1 as usual, and 1 where the script says nothing.
+    and ends. strength (n,) float32: how strongly, above 0; 1 as usual, and 1 where the script says nothing.
     """
 
     texts: tuple[str, ...]
@@ -57,4 +57,6 @@ class Directions:
             inside = (fine >= beat.start) & (fine < beat.end)
             presence = (beat.presence(fine, whole) * inside).sum(1) / np.maximum(inside.sum(1), 1)
             strength[mine] = beat.strength * presence
+        # A beat that is not there at all must not be heard of by the tokens beside it either.
+        rows[strength == 0], strength[strength == 0] = 0, 1
         return cls((default, *(beat.text for beat in lines)), rows, strength)

@@ -7,7 +7,7 @@ for a text's own motion among others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checkpoints.json_config import JsonConfig
 from ..errors import EMO2Error
 from .config import TextConfig
 from .text import TextEncoder
 
 
 @dataclass(frozen=True)
-class MatchingConfig:
+class MatchingConfig(JsonConfig):
     """numbers: of a motion's vector a frame, at fps. width, depth: of the motion encoder. features: of the common
     space. longest: frames that are looked at. text: the text encoder's config."""
 
@@ -38,17 +39,6 @@ class MatchingConfig:
             object.__setattr__(self, "text", TextConfig.from_dict(self.text))
         if min(self.numbers, self.width, self.depth, self.features, self.longest) < 1 or not self.fps > 0:
             raise ValueError("all sizes must be above 0")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MatchingConfig:
-        """From a checkpoint's JSON; ValueError for a key that this version does not know."""
-        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
-            raise ValueError(f"unknown config keys {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
 
 
 class TextMatching(nn.Module):

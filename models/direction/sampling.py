@@ -169,7 +169,9 @@ class _Guided:
         wanted: list[tuple[Told, bool, bool, Tensor | float]] = []  # text, whether it is given, sound?, weight
         sound_weight = sound if heard is not None else text
         wanted.append((told, True, True, text * own))
-        if bool((own != 1).any()):
+        # How much of the text there is in the states that further levels are told from.
+        self.share = own.clamp(0, 1) if bool((own != 1).any()) else None
+        if self.share is not None:
             wanted.append((default, True, True, text * (1 - own)))
         if heard is not None and sound_weight != text:
             wanted.append((told, False, True, sound_weight - text))
@@ -195,8 +197,10 @@ class _Guided:
         return torch.stack([weight * each for weight, each in zip(self.weights, every)]).sum(0)
 
     def state(self, codes: Tensor) -> Tensor:
-        """The last hidden state (1, m, W) of codes (m,) under the conditions as they are asked for."""
-        return self._hidden(codes.expand(len(self.weights), -1))[:1]
+        """The last hidden state (1, m, W) of codes (m,) under the conditions as they are asked for, without guidance;
+        where a text is to be followed in part, between its own and the default text's."""
+        states = self._hidden(codes.expand(len(self.weights), -1))
+        return states[:1] if self.share is None else torch.lerp(states[1:2], states[:1], self.share)
 
 
 def _stack(each: list[Told]) -> Told:

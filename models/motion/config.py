@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+
+from ..checkpoints.json_config import JsonConfig
 
 STYLES = ("speaking", "singing", "dance", "instrument", "storytelling")
 """The styles of the pack's own configs; a checkpoint may list others. Without a style the null embedding is used."""
@@ -18,7 +18,7 @@ bucket reaches as far as its neighbour's centre, so no amount between the bucket
 
 
 @dataclass(frozen=True)
-class MotionConfig:
+class MotionConfig(JsonConfig):
     """Config of a `MotionTransformer`, kept as JSON in its checkpoint.
 
     width, depth, heads, mlp_ratio: the transformer. audio_layers, audio_width: hidden states and their size, as
@@ -77,18 +77,6 @@ class MotionConfig:
     def tiny(cls) -> MotionConfig:
         """The shipped size: 4 blocks of width 128, with the pack's own small voice and image encoders."""
         return cls(width=128, depth=4, heads=4, audio_layers=5, audio_width=96, image_width=64)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MotionConfig:
-        """From a checkpoint's JSON; raises ValueError for a key that this version does not know."""
-        unknown = sorted(values.keys() - {f.name for f in fields(cls)})
-        if unknown:
-            raise ValueError(f"unknown config keys {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
     def variance(self, amount: float) -> float:
         """The variance w (m^2) that stands for `amount` times an ordinary speaker's reach of movement."""

@@ -6,13 +6,14 @@ Its bottleneck says what kind of gesture a window holds. A second head reads the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.json_config import JsonConfig
 from ..errors import EMO2Error
 from ..types import Motion
 from . import vector
@@ -23,7 +24,7 @@ NUMBERS = vector.KEYPOINTS.start
 
 
 @dataclass(frozen=True)
-class GestureEncoderConfig:
+class GestureEncoderConfig(JsonConfig):
     """window: frames (a multiple of 16) at `fps`; stride between windows; width of the convolutions; features D; styles
     in the order of the style head."""
 
@@ -38,17 +39,6 @@ class GestureEncoderConfig:
         object.__setattr__(self, "styles", tuple(self.styles))
         if self.window % 16 or min(self.window, self.stride, self.width, self.features) < 1 or not self.fps > 0:
             raise ValueError("window must be a multiple of 16, and all sizes above 0")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> GestureEncoderConfig:
-        """From a checkpoint's JSON; raises ValueError for a key that this version does not know."""
-        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
-            raise ValueError(f"unknown config keys {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
 
 class GestureEncoder(nn.Module):

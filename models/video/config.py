@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+
+from ..checkpoints.json_config import JsonConfig
 
 TEMPORAL_NORMS = ("frame", "clip")
 AUDIO_PROJECTIONS = ("learned", "none")
@@ -17,7 +17,7 @@ MAP_DRAWINGS = ("emo2", "echomimic_v2")
 
 
 @dataclass(frozen=True)
-class VideoConfig:
+class VideoConfig(JsonConfig):
     """Sizes of the reference network and the backbone (EMO2 section 3.4). `paper()` has Stable Diffusion 1.5's widths.
 
     Picture and clip
@@ -206,15 +206,3 @@ class VideoConfig:
             keypoint_maps=False, prediction_type="v_prediction", beta_schedule="linear", zero_terminal_snr=True,
             timestep_spacing="trailing", noise_limit=1.5,
         )  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VideoConfig:
-        """A config from a checkpoint's metadata. ValueError for a field this version does not know."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ValueError(f"unknown config fields: {', '.join(unknown)}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists, for JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from ..described import DEFAULT_TEXT
+from ...models.direction.config import DEFAULT_TEXT
 from .actions import Action
 from .voices import check_split
 

@@ -15,6 +15,7 @@ const COLOURS = {
   EMO2_FACE_ENCODER: "#c9798f",
   EMO2_SCRIPT: "#d6d06a",
   EMO2_FACE: "#e58aa0",
+  EMO2_DIRECTED_MODEL: "#8f8a2f",
 };
 
 function paint() {
