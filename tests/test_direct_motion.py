@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from direction_cases import encoder, two_branch_config
+from direct_motion_cases import networks, write_models
 from emo2 import NODE_CLASS_MAPPINGS
 from emo2.models.body.config import TokenizerConfig
 from emo2.models.body.tokenizer import MotionTokenizer
-from emo2.models.body.whole_body import standing
-from emo2.models.checkpoints.format import fingerprint, save_checkpoint
-from emo2.models.direction.bank import BankClip, PoseBank, save_bank
-from emo2.models.direction.branches import MotionBranch, TwoBranch
+from emo2.models.checkpoints.format import fingerprint
+from emo2.models.direction.bank import BankClip, PoseBank
 from emo2.models.direction.performance import DirectedModel, perform
 from emo2.models.direction.script import parse_script
 from emo2.models.errors import EMO2Error
@@ -21,24 +19,6 @@ from motion_cases import gestures
 LOAD, SAMPLE = (NODE_CLASS_MAPPINGS[f"EMO2{name}"] for name in ("LoadDirectedModel", "SampleDirectedMotion"))
 
 
-def networks():
-    torch.manual_seed(0)
-    config = two_branch_config(codes=16, levels=2)
-    branches = TwoBranch(MotionBranch(config.text), MotionBranch(config.audio)).eval()
-    tokenizer = MotionTokenizer(TokenizerConfig(width=16, code_width=8, depth=1, codes=16, residual=1)).eval()
-    # As if trained on a body at rest: random numbers around it are still a body.
-    from emo2.models.body import vector
-
-    rest = torch.from_numpy(vector.to_vector(standing(4))).mean(0)
-    tokenizer.set_normalisation(rest, torch.full_like(rest, 0.1))
-    return encoder(), branches, tokenizer
-
-
-def bank(tokenizer=""):
-    motion = gestures(0, 120)
-    return PoseBank.of([BankClip(motion, np.arange(30) % 16)], tokenizer)
-
-
 def voice(seconds=3.0, layers=2, width=6):
     count = round(50 * seconds)
     hidden = np.random.default_rng(0).normal(size=(count, layers, width)).astype(np.float16)
@@ -47,29 +27,9 @@ def voice(seconds=3.0, layers=2, width=6):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A models folder with all four files, and what stands in the way: another tokenizer, another .npz."""
     folder = tmp_path_factory.mktemp("models") / "emo2"
     folder.mkdir()
-    text, branches, tokenizer = networks()
-    paths = {
-        "text_encoder": save_checkpoint(
-            folder / "t.safetensors", "text_encoder", text.config.to_dict(), text.state_dict()
-        ),
-        "tokenizer": save_checkpoint(
-            folder / "k.safetensors", "tokenizer", tokenizer.config.to_dict(), tokenizer.state_dict()
-        ),
-    }
-    other = {name: value + 1 if value.is_floating_point() else value for name, value in tokenizer.state_dict().items()}
-    save_checkpoint(folder / "a.safetensors", "tokenizer", tokenizer.config.to_dict(), other)
-    prints = {name: fingerprint(path) for name, path in paths.items()}
-    save_checkpoint(
-        folder / "d.safetensors", "direction", branches.config.to_dict(), branches.state_dict(), notes=prints
-    )
-    save_checkpoint(folder / "lost.safetensors", "direction", branches.config.to_dict(), branches.state_dict())
-    np.savez(folder / "another.npz", x=np.zeros(3))
-    save_bank(bank("0" * 64), folder / "foreign.npz")
-    save_bank(bank(prints["tokenizer"]), folder / "poses.npz")
-    return folder
+    return write_models(folder)
 
 
 @pytest.fixture()

@@ -1,12 +1,14 @@
 """Every node runs on a real server, wired to ComfyUI's own nodes where their wires meet."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from comfyui_cases import Graph
+from direct_motion_cases import write_models
 from emo2 import NODE_CLASS_MAPPINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -236,6 +238,36 @@ def test_a_person_out_of_pictures_a_video_and_a_file(server, run, detector):
     outputs = run(graph).succeeded().outputs()
     assert [outputs[node]["text"] for node in said] == [["4"]] * 3
     assert all(len(outputs[node]["images"]) == 1 for node in shown)
+
+
+@pytest.fixture
+def directed(server):
+    folder = server.base / "models" / "emo2" / "directed"
+    folder.mkdir(parents=True)
+    yield write_models(folder, audio_layers=5, audio_width=96)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("directed")
+def test_directed_motion(server, run):
+    """A script and a voice lead small networks with random weights."""
+    graph = Graph()
+    picture, voice, features, framing, _ = start(graph)
+    script = graph.add("EMO2DirectScript", text="0-0.5 wave with both hands", audio=[voice, 0])
+    model = graph.add("EMO2LoadDirectedModel", model_name="directed/d.safetensors")
+    motion = graph.add(
+        "EMO2SampleDirectedMotion", model=[model, 0], script=[script, 0], audio_features=[features, 0],
+        framing=[framing, 0], steps=2,
+    )  # fmt: skip
+    frames = graph.add("PreviewAny", source=[motion, 2])
+    graph.show(graph.add("EMO2PreviewMotion", motion=[motion, 0], image=[picture, 0]))
+    wrong = Graph()
+    other = wrong.add("EMO2LoadDirectedModel", model_name="directed/d.safetensors", tokenizer="directed/t.safetensors")
+    wrong.add("PreviewAny", source=[wrong.add("EMO2SampleDirectedMotion", model=[other, 0], seconds=1.0), 2])
+    outputs = run(graph).succeeded().outputs()
+    assert int(outputs[frames]["text"][0]) > 50
+    status, told = server.request("/prompt", {"prompt": wrong})
+    assert status == 400 and "a text encoder" in json.dumps(json.loads(told))
 
 
 def test_the_graphs_here_and_the_workflows_leave_no_node_out():
