@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..body.config import DOWNSAMPLING
 from ..errors import EMO2Error
 from ..hands import HandModel, load_hands
 from ..hands.layer import forward_kinematics, to_matrix
@@ -28,7 +29,7 @@ from ..types import FRAME_FIELDS, SHOULDER_METRES, Framing, Motion
 
 NORMAL = Framing((0.5, 0.45), 0.36, (704, 512))
 """The framing of all poses in a bank."""
-FPS, PER_TOKEN = 25.0, 4
+FPS, PER_TOKEN = 25.0, DOWNSAMPLING
 FORMAT, VERSION = "emo2-pose-bank", 1
 LAST = [15, 3, 6, 12, 9]
 """MANO's joints that the fingertips hang on, thumb first."""

@@ -13,7 +13,7 @@ from ..body.tokenizer import MotionTokenizer
 from ..errors import EMO2Error
 from ..pose.proportions import Proportions
 from ..types import AudioFeatures, Framing, Motion
-from .bank import PoseBank
+from .bank import PER_TOKEN, PoseBank
 from .branches import TwoBranch
 from .conditions import Conditions, listen
 from .config import DEFAULT_TEXT
@@ -22,9 +22,6 @@ from .sampling import sample
 from .script import Script
 from .text import TextEncoder
 from .translator import translate
-
-FRAMES = 4
-"""Frames a token."""
 
 
 class DirectedModel(nn.Module):
@@ -39,8 +36,8 @@ class DirectedModel(nn.Module):
         if branches.text is not None and text.text_width != text_encoder.width:
             given = f"one of width {text_encoder.width}"
             raise EMO2Error("text_encoder", f"an encoder of width {text.text_width}", given, "Choose the model's own.")
-        if (audio.codes, audio.levels, audio.rate * FRAMES) != (own.codes, own.levels, own.fps):
-            wanted = f"one with {audio.levels} x {audio.codes} codes at {audio.rate * FRAMES:g} frames a second"
+        if (audio.codes, audio.levels, audio.rate * PER_TOKEN) != (own.codes, own.levels, own.fps):
+            wanted = f"one with {audio.levels} x {audio.codes} codes at {audio.rate * PER_TOKEN:g} frames a second"
             given = f"one with {own.levels} x {own.codes} at {own.fps:g}"
             raise EMO2Error("tokenizer", wanted, given, "Choose the tokenizer that the model was trained with.")
         if bank is not None and bank.codes.max() >= own.codes:
@@ -92,7 +89,7 @@ def perform(
     came through another encoder.
     """
     count = frames_of(model, script, features, seconds)
-    tokens = math.ceil(count / FRAMES)
+    tokens = math.ceil(count / PER_TOKEN)
     rate = model.branches.config.audio.rate
     directions = Directions.at_tokens(script, tokens, rate, default_text.strip() or DEFAULT_TEXT)
     sound = None if features is None else listen(features, rate, tokens)
@@ -106,15 +103,11 @@ def perform(
     decoded = model.tokenizer.body(codes).to_motion(framing)
     if not use_bank or model.bank is None:
         return decoded.frames(0, count)
-    return translate(
-        model.bank,
-        codes[0],
-        model.tokenizer.codebook(),
-        decoded,
-        framing=framing or Framing(),
-        target=target,
+    made = translate(
+        model.bank, codes[0], model.tokenizer.codebook(), decoded, framing=framing or Framing(), target=target,
         continuity=continuity,
-    ).frames(0, count)
+    )  # fmt: skip
+    return made.frames(0, count)
 
 
 def frames_of(model: DirectedModel, script: Script | None, features: AudioFeatures | None, seconds: float) -> int:
