@@ -10,6 +10,8 @@ from emo2.models.direction.config import TextConfig
 from emo2.models.direction.text import train_pieces
 from emo2.models.errors import EMO2Error
 from emo2.training import text_matching as trainer
+from emo2.training.described import Described
+from emo2.training.kept_clips import KeptClip, write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,10 +71,13 @@ def test_the_missing_network_is_named(tmp_path):
 
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "open_tokens", lambda *_: sources())
+def recipe(tmp_path):
+    for number, one in enumerate(sources()[0].clips):
+        told = tuple(Described(t, s.start * 0.16, s.end * 0.16) for s in one.sayings for t in s.choices)
+        write_clip(tmp_path / "clips" / f"clip_{number:06d}.npz", KeptClip(one.vectors, one.known, told), 25.0)
     network = {"width": 16, "depth": 1, "features": 8, "longest": 48}
-    options = {"data": "x", "tokenizer": "t", "network": network, "vocabulary": 320, "text": {"layers": 1, "mlp": 32}}
+    data = [{"kind": "puppets", "folder": str(tmp_path / "clips"), "count": 0}]
+    options = {"data": data, "network": network, "vocabulary": 320, "text": {"layers": 1, "mlp": 32}}
     return trainer.TextMatchingRecipe(options, 0)
 
 
@@ -103,9 +108,7 @@ def test_padding_changes_no_feature():
         network.of_motions([np.zeros((0, NUMBERS))])
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"jitter": 0.5}, {"pieces": 2}, {"network": {"widht": 2}}, {"data": None}, {"tokenizer": 3}, {"x": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"jitter": 0.5}, {"pieces": 2}, {"network": {"widht": 2}}, {"data": None}, {"x": 1}])
 def test_wrong_options_are_told_at_once(wrong):
     with pytest.raises(EMO2Error, match="recipe"):
-        trainer.TextMatchingRecipe({"data": "somewhere", "tokenizer": "t", **wrong}, 0)
+        trainer.TextMatchingRecipe({"data": "somewhere", **wrong}, 0)

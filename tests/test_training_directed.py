@@ -9,6 +9,7 @@ from directed_cases import (
     ACTIONS,
     LENGTH,
     LOUD,
+    NUMBERS,
     SOFT,
     SPAN,
     clip,
@@ -19,6 +20,8 @@ from directed_cases import (
     windows,
 )  # fmt: skip
 from direction_cases import branch_config
+from emo2.models.audio import load_encoder
+from emo2.models.audio.encoder import write_tiny
 from emo2.models.checkpoints.format import load_checkpoint
 from emo2.models.direction import text as text_network
 from emo2.models.direction.branches import MotionBranch, TwoBranch, build, build_branch
@@ -28,9 +31,11 @@ from emo2.models.direction.sampling import sample
 from emo2.models.errors import EMO2Error
 from emo2.training import audio_motion, text_motion
 from emo2.training.audio_motion import AudioMotionRecipe, begin_as
-from emo2.training.directed_clips import ClipFolder, Saying, read_clip, sayings, write_clip
+from emo2.training.described import Described
+from emo2.training.directed_clips import ClipFolder, Saying, sayings
 from emo2.training.directed_lesson import AudioLesson, TextLesson
 from emo2.training.directed_windows import rows_of
+from emo2.training.kept_clips import KeptClip, KeptClips, write_clip
 from emo2.training.text_motion import TextMotionRecipe
 from torch.utils.data import default_collate
 
@@ -171,21 +176,26 @@ def test_sayings_of_one_span_are_choices():
     assert rows_of(found, 25).tolist() == [1] * 10 + [3] * 15
 
 
-def test_clips_come_back_from_their_files(tmp_path):
-    for number, made in enumerate((clip(0), clip(1, sound=False))):
-        write_clip(tmp_path / f"clip_{number:06d}.npz", made)
-        back = read_clip(tmp_path / f"clip_{number:06d}.npz")
-        assert back.sayings == made.sayings
-        np.testing.assert_array_equal(back.codes, made.codes)
-        np.testing.assert_array_equal(back.vectors, made.vectors)
-        assert (back.sound is None) is (made.sound is None)
-    folder = ClipFolder(tmp_path, None, tokenizer())
-    assert len(folder) == 2 and set(folder.texts()) == {t for n in range(2) for s in clip(n).sayings for t in s.choices}
-    (tmp_path / "clip_000001.npz").write_bytes(b"half")
-    with pytest.raises(EMO2Error, match="clip_000001"):
-        ClipFolder(tmp_path, None, tokenizer())[1]
-    with pytest.raises(EMO2Error, match="none in"):
-        ClipFolder(tmp_path / "empty", None, tokenizer())
+def test_kept_clips_as_tokens(tmp_path):
+    told = (Described("a", 0.32, 0.96), Described("b", 0.32, 0.96), Described("c", 0.0, 0.0))
+    wave = np.random.default_rng(0).integers(-9000, 9000, 16000).astype(np.int16)
+    vectors = np.random.default_rng(1).normal(size=(25, NUMBERS)).astype(np.float16)
+    for number, sound in enumerate((wave, None)):
+        known = np.ones((25, 2), bool)
+        write_clip(tmp_path / f"clip_{number:06d}.npz", KeptClip(vectors, known, told, sound), 25.0)
+    voice, _ = load_encoder(write_tiny(tmp_path / "voice"))
+    folder = ClipFolder(KeptClips(tmp_path, None), tokenizer(), voice, "k")
+    assert len(folder) == 2 and folder.texts() == ["a", "b", "c"]
+    one = folder[0]
+    assert one.codes.tolist() == [list(range(7))] * 2
+    assert [s.choices for s in one.sayings] == [("c",), ("a", "b")] and one.sayings[1].start == 2.0
+    assert one.sound.shape[0] == 56 and folder[1].sound is None
+    (kept,) = (tmp_path / "heard-k").iterdir()
+    again = ClipFolder(KeptClips(tmp_path, None), tokenizer(), voice, "k")
+    np.testing.assert_array_equal(again[0].sound, one.sound)
+    kept.write_bytes(b"half")
+    with pytest.raises(EMO2Error, match="sound_000000"):
+        ClipFolder(KeptClips(tmp_path, None), tokenizer(), voice, "k")[0]
 
 
 @pytest.fixture

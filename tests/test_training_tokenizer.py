@@ -7,20 +7,14 @@ import pytest
 import torch
 from emo2.evaluation.motion.tokens import report
 from emo2.models.body import WholeBody, skeleton, vector
-from emo2.models.body.files import load_body, save_body
 from emo2.models.body.tokenizer import MotionTokenizer, build
 from emo2.models.checkpoints.format import load_checkpoint
 from emo2.models.errors import EMO2Error
-from emo2.training.body_data import (
-    BodyFolder,
-    BodyOnly,
-    BodySource,
-    BodyWindows,
-    check_data,
-    mirror_numbers,
-    open_data,
-    statistics,
-)
+from emo2.training.body_clips import BodyClip
+from emo2.training.body_data import BodySource, BodyWindows, mirror_numbers, open_data, statistics
+from emo2.training.body_points import hands_in_space
+from emo2.training.described import Described
+from emo2.training.kept_clips import KeptClip, KeptClips, check_clips, read_clip, write_clip
 from emo2.training.loop import train
 from emo2.training.settings import load_settings
 from emo2.training.tokenizer import TokenizerRecipe, emphasis
@@ -34,6 +28,12 @@ def body(seed=0, count=60, hands=None):
     return WholeBody.from_motion(gestures(seed, count)).replace(hands=hands)
 
 
+def clip(seed=0, sound=True, **options):
+    told = (Described("wave", 0.5, 1.5), Described("nod, please", 0.0, 0.0))
+    wave = np.random.default_rng(seed).uniform(-0.5, 0.5, 38400).astype(np.float32) if sound else None
+    return BodyClip(body(seed, **options), told, wave, f"clip {seed}")
+
+
 @dataclass
 class Made:
     """A source that counts what it makes."""
@@ -43,14 +43,14 @@ class Made:
 
     def clip(self, index):
         self.made += 1
-        return BodyOnly(body(index))
+        return clip(index, sound=index != 1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("bodies")
     for seed in range(4):
-        save_body(body(seed), path / f"body_{seed:06d}.npz")
+        write_clip(path / f"clip_{seed:06d}.npz", KeptClip.of(clip(seed), 25.0), 25.0)
     return path
 
 
@@ -62,54 +62,44 @@ def recipe(folder, **changes):
 # --- files and folders
 
 
-def test_a_body_comes_back_from_its_file(tmp_path):
-    one = body(1, 20, np.random.default_rng(0).random((20, 2)) > 0.5)
-    back = load_body(save_body(one, tmp_path / "one.npz"))
-    for name in ("rotations", "root", "hands", "fps"):
-        assert np.array_equal(getattr(back, name), getattr(one, name)), name
+def test_a_clip_comes_back_from_its_file(tmp_path):
+    for seed, sound in ((0, True), (1, False)):
+        seen = np.random.default_rng(seed).random((60, 2)) > 0.5
+        one = KeptClip.of(clip(seed, sound, hands=seen), 25.0)
+        write_clip(tmp_path / "one.npz", one, 25.0)
+        back = read_clip(tmp_path / "one.npz", 25.0)
+        assert back.texts == clip().texts and (back.waveform is None) is not sound
+        for name in ("vectors", "known") + ("waveform",) * sound:
+            assert np.array_equal(getattr(back, name), getattr(one, name)), name
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 broken")
     np.savez(tmp_path / "other.npz", rotations=np.zeros(3))
-    for name, words in (("bad.npz", "bad.npz"), ("other.npz", "other.npz"), ("none.npz", "no file")):
+    for name, fps, words in (("bad.npz", 25.0, "bad.npz"), ("other.npz", 25.0, "other.npz"), ("one.npz", 30.0, "25")):
         with pytest.raises(EMO2Error, match=words):
-            load_body(tmp_path / name)
+            read_clip(tmp_path / name, fps)
 
 
 def test_clips_are_made_once_and_kept(tmp_path):
     source = Made()
-    first = BodyFolder(tmp_path, source)
+    first = KeptClips(tmp_path, source)
     assert len(first) == 3 and source.made == 0
     first.make_all()
-    values, known = first[1]
-    assert source.made == 3 and values.shape == (60, vector.SIZE) and known.all()
-    again = BodyFolder(tmp_path, source, fps=50.0)
-    assert again[1][0].shape == (120, vector.SIZE) and source.made == 3
-    assert len(BodyFolder(tmp_path)) == 3
+    one = first[1]
+    assert source.made == 3 and one.vectors.shape == (60, vector.SIZE) and one.known.all() and one.waveform is None
+    assert np.abs(one.vectors - vector.to_vector(body(1))).max() < 4e-3
+    again = KeptClips(tmp_path, source)
+    assert np.array_equal(again[1].vectors, one.vectors) and source.made == 3
+    assert len(KeptClips(tmp_path, None)) == 3
+    twice = KeptClips(tmp_path / "fast", Made(), fps=50.0)
+    assert twice[0].vectors.shape == (120, vector.SIZE)
     with pytest.raises(EMO2Error, match="none in"):
-        BodyFolder(tmp_path / "empty")
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        None, 3, [], [{"kind": "puppets"}], [{"folder": "x"}], [{"kind": "cats", "folder": "x"}],
-        [{"kind": "puppets", "folder": "x", "cuont": 3}], [{"kind": "puppets", "folder": "x", "count": -1}],
-        [{"kind": "puppets", "folder": "x", "count": 2.5}], [{"kind": "puppets", "folder": "x", "weight": 0}],
-    ],
-)  # fmt: skip
-def test_wrong_data_is_told_at_once(entries):
-    with pytest.raises(EMO2Error, match=r"recipe\.data"):
-        check_data(entries)
-
-
-def test_a_folder_name_stands_for_puppets():
-    assert check_data("x", 7) == [{"kind": "puppets", "folder": "x", "weight": 1.0, "count": 7, "seed": 0}]
+        KeptClips(tmp_path / "empty", None)
 
 
 def test_puppets_know_both_hands(tmp_path):
-    (source,) = open_data(check_data(str(tmp_path), 1), 25.0)
+    (source,) = open_data(check_clips(str(tmp_path), 1), 25.0)
     values, known = source.bodies[0]
-    assert 8 * 25 <= len(values) <= 14 * 25 and known.all()
-    (again,) = open_data([{"kind": "puppets", "folder": str(tmp_path), "count": 0, "seed": 0, "weight": 1.0}], 25.0)
+    assert 4 * 25 <= len(values) <= 15 * 25 and known.all()
+    (again,) = open_data(check_clips(str(tmp_path), 0), 25.0)
     assert np.array_equal(again.bodies[0][0], values)
 
 
@@ -122,7 +112,7 @@ def windows(*bodies, **changes):
             return len(bodies)
 
         def __getitem__(self, index):
-            return vector.to_vector(bodies[index]), vector.mask(bodies[index])
+            return vector.to_vector(bodies[index]), bodies[index].hands
 
     options = {"window": 32, "levels": 3, "seed": 0, "drop": 0.5} | changes
     return BodyWindows([BodySource(Kept())], **options)
@@ -171,6 +161,20 @@ def test_statistics_leave_out_what_is_unknown():
 # --- what is learned
 
 
+def test_hands_in_space_are_those_of_the_skeleton():
+    one = body(3, 12)
+    turns, places = one.forward()
+    points = skeleton.hand_points(turns, places)
+    values = torch.from_numpy(vector.to_vector(one).astype(np.float64))
+    wrists, hands = hands_in_space(values)
+    true = points[:, :, 0] - skeleton.neck_root(turns, places)[:, None]
+    assert np.abs(wrists.numpy() - true).max() < 1e-5
+    assert np.abs(hands.numpy() - (points[:, :, 1:] - points[:, :, :1])).max() < 1e-5
+    zero = torch.zeros(2, vector.SIZE, requires_grad=True)
+    sum(v.square().sum() for v in hands_in_space(zero)).backward()
+    assert torch.isfinite(zero.grad).all()
+
+
 def test_unknown_hands_are_in_no_loss(folder):
     torch.manual_seed(0)
     lesson = recipe(folder).build().eval()
@@ -186,7 +190,7 @@ def test_unknown_hands_are_in_no_loss(folder):
         a, parts = lesson(batch(one))
         b, _ = lesson(batch(one.replace(rotations=turns)))
         c, _ = lesson(batch(one.replace(rotations=turns, hands=None)))
-    assert a.shape == (1,) and set(parts) == {"rebuilt", "velocity", "commitment", "in_use"}
+    assert a.shape == (1,) and set(parts) == {"rebuilt", "velocity", "commitment", "space", "hands_mm", "in_use"}
     assert torch.allclose(a, b, atol=1e-6) and abs(float(a - c)) > 1e-4
     counts = emphasis()
     assert counts.mean() == pytest.approx(1) and counts[vector.joint(18)].min() > counts[vector.joint(30)].max()

@@ -13,9 +13,10 @@ from ..models.checkpoints.format import fingerprint, load_checkpoint, read_heade
 from ..models.direction.branches import MotionBranch, TwoBranch, build_branch
 from ..models.direction.config import FUSIONS, BranchConfig
 from ..models.errors import EMO2Error
-from .directed_clips import Drawn, check_clips
+from .directed_clips import Drawn
 from .directed_lesson import AudioLesson
 from .directed_windows import MaskedWindows
+from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
 from .text_motion import branch_config, halved, load_text_encoder, mask_options, needed, open_tokens, speech

@@ -1,12 +1,9 @@
-"""What the motion tokenizer learns from: whole bodies out of any source of clips, kept in a folder."""
+"""What the motion tokenizer learns from: windows of kept clips of whole bodies."""
 
 from __future__ import annotations
 
-import logging
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,160 +11,46 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..models.body import WholeBody, vector
-from ..models.body.files import load_body, save_body
-from ..models.errors import EMO2Error
+from ..models.body import vector
+from .kept_clips import KeptClips, open_kept
 from .recipe import sample_rng
 
-LOG = logging.getLogger("emo2")
-SECONDS = (8.0, 14.0)
-"""Length of a puppet's clip."""
-CLIPS = 800
-"""Clips that a folder of puppets gets when the config does not say how many."""
 
+class Bodies(Protocol):
+    """Numbered bodies: vectors (F, 384), not normalised, and which of their hands are known (F, 2) bool."""
 
-class HasBody(Protocol):
-    """What a clip must have to be learned from here."""
+    def __len__(self) -> int: ...
 
-    @property
-    def body(self) -> WholeBody: ...
-
-
-class ClipSource(Protocol):
-    """Numbered clips: the same clip for the same index."""
-
-    @property
-    def count(self) -> int: ...
-
-    def clip(self, index: int) -> HasBody: ...
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
-class BodyOnly:
-    """A clip of which nothing but the body is known."""
+class KeptBodies:
+    """The bodies of kept clips."""
 
-    body: WholeBody
-
-
-@dataclass(frozen=True)
-class PuppetBodies:
-    """Puppets seed..seed+count-1 of a split; both hands are known, seen or not."""
-
-    count: int
-    seed: int = 0
-    split: str = "train"
-
-    def clip(self, index: int) -> BodyOnly:
-        from .puppets.world import Puppet
-
-        number = self.seed + index
-        seconds = np.random.default_rng([number, 78]).uniform(*SECONDS)
-        puppet = Puppet.draw(number, self.split, seconds=round(float(seconds) * 25) / 25)
-        body = WholeBody.from_motion(puppet.motion, puppet.performance.head)
-        return BodyOnly(body.replace(hands=None))
-
-
-class BodyFolder:
-    """The bodies of a source in a folder, one file a clip; those that are missing are made when they are asked for.
-
-    The vectors of the last `keep` clips stay in memory (half a megabyte each). fps: frame rate of the vectors.
-    """
-
-    def __init__(self, folder: Path | str, source: ClipSource | None = None, fps: float = 25.0, keep: int = 4096):
-        self.folder, self.source, self.fps, self.keep = Path(folder), source, fps, keep
-        if source is None:
-            self.files = sorted(self.folder.glob("body_*.npz"))
-            if not self.files:
-                raise EMO2Error(
-                    "data folder", "bodies (body_*.npz)", f"none in {self.folder}", "Give count above 0 to make some."
-                )
-        else:
-            self.files = [self.folder / f"body_{index:06d}.npz" for index in range(source.count)]
-        self._read: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+    clips: KeptClips
 
     def __len__(self) -> int:
-        return len(self.files)
-
-    def body(self, index: int) -> WholeBody:
-        """Clip `index` at the folder's frame rate."""
-        path = self.files[index]
-        if self.source is not None and not path.is_file():
-            save_body(self.source.clip(index).body, path)
-        return load_body(path, "data folder").resampled(self.fps)
+        return len(self.clips)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors (F, 384) float32 and which of their numbers are known (F, 384) bool."""
-        if index not in self._read:
-            body = self.body(index)
-            self._read[index] = (vector.to_vector(body), vector.mask(body))
-            if len(self._read) > self.keep:
-                self._read.popitem(last=False)
-        self._read.move_to_end(index)
-        return self._read[index]
-
-    def make_all(self, on_clip: Callable[[int, int], None] | None = None) -> None:
-        """Make what is missing."""
-        for index, path in enumerate(self.files):
-            if self.source is not None and not path.is_file():
-                save_body(self.source.clip(index).body, path)
-                if (index + 1) % 100 == 0:
-                    LOG.info("%d of %d bodies made for %s", index + 1, len(self.files), self.folder)
-            if on_clip:
-                on_clip(index + 1, len(self.files))
+        clip = self.clips[index]
+        return clip.vectors, clip.known
 
 
 @dataclass(frozen=True)
 class BodySource:
     """One entry of the config's `data`, opened, and how often it is drawn compared with the others."""
 
-    bodies: BodyFolder
+    bodies: Bodies
     weight: float = 1.0
 
 
-SOURCES: dict[str, Callable[[Mapping[str, Any]], ClipSource]] = {
-    "puppets": lambda entry: PuppetBodies(int(entry["count"]), int(entry["seed"])),
-}
-"""Kinds of data by name: what makes a source of an entry that has count and seed."""
-
-
-def check_data(entries: Any, count: Any = None) -> list[dict[str, Any]]:
-    """The config's `data`, checked without opening anything: a folder of puppets' bodies, or a list of
-    `{kind: puppets, folder: ..., count: n, seed: 0, weight: 1}`. count 0: the bodies that the folder has, of any kind.
-    """
-    example = "[{kind: puppets, folder: runs/bodies}]"
-    count = CLIPS if count is None else count
-    if isinstance(entries, str) and entries:
-        entries = [{"kind": "puppets", "folder": entries}]
-    if not isinstance(entries, (list, tuple)) or not entries:
-        raise EMO2Error("config recipe.data", f"a folder, or {example}", repr(entries), "Name at least one folder.")
-    checked = []
-    for entry in entries:
-        if not isinstance(entry, Mapping) or entry.get("kind") not in SOURCES or not entry.get("folder"):
-            kinds = ", ".join(SOURCES)
-            raise EMO2Error("config recipe.data", f"kind ({kinds}) and folder: {example}", repr(entry), "Correct it.")
-        merged = {"weight": 1.0, "count": count, "seed": 0} | dict(entry)
-        if extra := sorted(set(merged) - {"kind", "folder", "weight", "count", "seed"}):
-            raise EMO2Error("config recipe.data", "kind, folder, weight, count, seed", ", ".join(extra), "Remove them.")
-        for name in ("count", "seed"):
-            if isinstance(merged[name], bool) or not isinstance(merged[name], int) or merged[name] < 0:
-                wanted = "a whole number from 0 up"
-                raise EMO2Error(f"config recipe.data {name}", wanted, repr(merged[name]), "Correct it.")
-        weight = merged["weight"]
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
-            raise EMO2Error("config recipe.data weight", "a number above 0", repr(weight), "Correct it.")
-        checked.append(merged)
-    return checked
-
-
 def open_data(entries: Sequence[Mapping[str, Any]], fps: float) -> list[BodySource]:
-    """Sources of `check_data`'s entries; bodies that are missing are made first."""
-    opened = []
-    for entry in entries:
-        source = SOURCES[entry["kind"]](entry) if entry["count"] else None
-        bodies = BodyFolder(entry["folder"], source, fps)
-        bodies.make_all()
-        opened.append(BodySource(bodies, float(entry["weight"])))
-    return opened
+    """Sources of `kept_clips.check_clips`' entries; clips that are missing are made first."""
+    return [
+        BodySource(KeptBodies(kept), float(entry["weight"])) for entry, kept in zip(entries, open_kept(entries, fps))
+    ]
 
 
 def statistics(sources: Sequence[BodySource], most: int = 400, mirror: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +64,8 @@ def statistics(sources: Sequence[BodySource], most: int = 400, mirror: bool = Fa
     for source in sources:
         count = len(source.bodies)
         for index in np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)):
-            values, known = source.bodies[int(index)]
+            values, hands = source.bodies[int(index)]
+            known = vector.known_numbers(hands)
             values = np.where(known, values, 0).astype(np.float64)
             total += values.sum(0) * source.weight
             square += np.square(values).sum(0) * source.weight
@@ -221,11 +105,11 @@ class BodyWindows(Dataset[dict[str, Tensor]]):
         rng = sample_rng(self.seed, index)
         place = min(int(np.searchsorted(self.edges, rng.random(), side="right")), len(self.sources) - 1)
         bodies = self.sources[place].bodies
-        values, known = bodies[int(rng.integers(len(bodies)))]
+        values, hands = bodies[int(rng.integers(len(bodies)))]
         begin = int(rng.integers(max(len(values) - self.window, 0) + 1))
         # A clip that is shorter than the window stands still at its end.
         frames = np.minimum(np.arange(begin, begin + self.window), len(values) - 1)
-        values, known = values[frames], known[frames]
+        values, known = values[frames].astype(np.float32), vector.known_numbers(hands[frames])
         if self.mirror and rng.random() < 0.5:
             order, signs = self.turned
             values, known = values[:, order] * signs, known[:, order]

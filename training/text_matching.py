@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,21 +14,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..models.body import vector
 from ..models.checkpoints.format import save_checkpoint
 from ..models.direction.config import TextConfig
 from ..models.direction.matching import MatchingConfig, TextMatching
 from ..models.direction.text import Pieces, train_pieces
 from ..models.errors import EMO2Error
-from .directed_clips import Drawn, check_clips
+from .directed_clips import Drawn, Saying, sayings
+from .kept_clips import KeptClips, check_clips, open_kept
 from .options import check_names
 from .recipe import Recipe, sample_rng
-from .text_motion import needed, open_tokens
 
 OPTIONS: dict[str, Any] = {
-    "data": None, "clips": None, "tokenizer": None, "network": {}, "text": {}, "vocabulary": 1024, "pieces": 32,
-    "jitter": 0.1, "audio_encoder": None, "name": "tiny",
+    "data": None, "clips": None, "network": {}, "text": {}, "vocabulary": 1024, "pieces": 32, "jitter": 0.1,
+    "name": "tiny",
 }  # fmt: skip
-"""data, clips, tokenizer, text, vocabulary, audio_encoder, name: as in `text_motion.OPTIONS`. network: fields of
+"""data, clips, text, vocabulary, name: as in `text_motion.OPTIONS`. network: fields of
 MatchingConfig. pieces: most pieces of a text. jitter: how far a span's ends are moved, a share of its length; a made
 motion does not begin on the frame either."""
 
@@ -40,7 +42,6 @@ class TextMatchingRecipe(Recipe):
         check_names(options, OPTIONS)
         merged = OPTIONS | self.options
         self.entries = check_clips(merged["data"], merged["clips"])
-        self.tokenizer = needed(merged, "tokenizer", "the motion tokenizer's checkpoint")
         try:
             self.text = TextConfig.from_dict(TextConfig.tiny().to_dict() | dict(merged["text"]))
             self.config = MatchingConfig.from_dict(dict(merged["network"]) | {"text": self.text})
@@ -50,7 +51,6 @@ class TextMatchingRecipe(Recipe):
         for name, low in (("vocabulary", 258), ("pieces", 3)):
             if isinstance(merged[name], bool) or not isinstance(merged[name], int) or merged[name] < low:
                 raise EMO2Error(f"config recipe.{name}", f"at least {low}", repr(merged[name]), "Correct it.")
-        self.audio_encoder = merged["audio_encoder"]
         self.vocabulary, self.pieces = merged["vocabulary"], merged["pieces"]
         self.jitter = merged["jitter"]
         if isinstance(self.jitter, bool) or not isinstance(self.jitter, (int, float)) or not 0 <= self.jitter < 0.5:
@@ -62,7 +62,8 @@ class TextMatchingRecipe(Recipe):
     def sources(self) -> list[Drawn]:
         """The data, opened once; clips that are missing are made."""
         if self._sources is None:
-            self._sources = open_tokens(self.entries, self.tokenizer, self.audio_encoder)
+            opened = open_kept(self.entries, self.config.fps)
+            self._sources = [Drawn(SaidClips(kept), float(e["weight"])) for e, kept in zip(self.entries, opened)]
         return self._sources
 
     def vocabulary_json(self) -> str:
@@ -91,6 +92,33 @@ class TextMatchingRecipe(Recipe):
         network = module.network
         config, tensors = network.config.to_dict(), network.state_dict()
         return [save_checkpoint(path, "text_matching", config, tensors, notes=dict(notes) | what)]
+
+
+@dataclass(frozen=True)
+class SaidClip:
+    """vectors (F, 384) and known (F, 2) of a clip; sayings, their spans in frames."""
+
+    sayings: tuple[Saying, ...]
+    vectors: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True)
+class SaidClips:
+    """Kept clips with what is said of them."""
+
+    kept: KeptClips
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> SaidClip:
+        clip = self.kept[index]
+        return SaidClip(sayings(clip.texts, self.kept.fps, len(clip.vectors)), clip.vectors, clip.known)
+
+    def texts(self) -> list[str]:
+        """Everything that is said, each once."""
+        return self.kept.texts()
 
 
 def statistics(sources: Sequence[Drawn], most: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -128,29 +156,19 @@ class SaidSpans(Dataset[dict[str, Tensor]]):
             raise EMO2Error("data", "clips of which something is said", "one without a text", "Leave it out.")
         saying = clip.sayings[int(rng.integers(len(clip.sayings)))]
         move = rng.uniform(-self.jitter, self.jitter, 2) * (saying.end - saying.start)
-        first = int(np.clip(round((saying.start + move[0]) * 4), 0, len(clip.vectors) - 1))
-        last = int(np.clip(round((saying.end + move[1]) * 4), first + 1, len(clip.vectors)))
+        first = int(np.clip(round(saying.start + move[0]), 0, len(clip.vectors) - 1))
+        last = int(np.clip(round(saying.end + move[1]), first + 1, len(clip.vectors)))
         found = clip.vectors[first:last][: self.longest].astype(np.float32)
         vectors = np.zeros((self.longest, found.shape[1]), np.float32)
         vectors[: len(found)] = found
         known = np.zeros_like(vectors, bool)
-        known[: len(found)] = known_numbers(clip.known[first:last][: self.longest], found.shape[1])
+        known[: len(found)] = vector.known_numbers(clip.known[first:last][: self.longest])
         text = saying.choices[int(rng.integers(len(saying.choices)))]
         pieces, mask = self.pieces.cut([text], min(self.length, self.pieces.length))
         return {
             "vectors": torch.from_numpy(vectors), "valid": torch.from_numpy(np.arange(self.longest) < len(found)),
             "known": torch.from_numpy(known), "pieces": torch.from_numpy(pieces[0]), "mask": torch.from_numpy(mask[0]),
         }  # fmt: skip
-
-
-def known_numbers(hands: np.ndarray, numbers: int) -> np.ndarray:
-    """(F, numbers) bool of known hands (F, 2): all but the numbers of an unknown hand."""
-    from ..models.body import vector
-
-    known = np.ones((len(hands), numbers), bool)
-    for hand in (0, 1):
-        known[:, vector.hand_numbers(hand)] = hands[:, hand, None]
-    return known
 
 
 class MatchingLesson(nn.Module):

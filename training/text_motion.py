@@ -18,9 +18,10 @@ from ..models.direction import text
 from ..models.direction.branches import MotionBranch
 from ..models.direction.config import DEFAULT_TEXT, BranchConfig, TextConfig
 from ..models.errors import EMO2Error
-from .directed_clips import Drawn, check_clips, open_clips
+from .directed_clips import Drawn, open_clips
 from .directed_lesson import TextLesson
 from .directed_windows import MaskedWindows, MaskOptions
+from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
 
@@ -28,7 +29,7 @@ OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "profile": "tiny", "network": {}, "text": {}, "masks": {},
     "train_encoder": True, "text_encoder": None, "vocabulary": 1024, "audio_encoder": None, "name": "tiny",
 }  # fmt: skip
-"""data, clips (how many a folder of puppets gets): see `directed_clips.check_clips`. tokenizer: checkpoint of the
+"""data, clips (how many a folder of puppets gets): see `kept_clips.check_clips`. tokenizer: checkpoint of the
 motion tokenizer. profile: BranchConfig's paper or tiny, and network: fields of it to change. text: fields of
 TextConfig.tiny to change, of an encoder that learns along. masks: `MaskOptions`. text_encoder: checkpoint (or a Hugging
 Face folder) to start from, needed where the encoder is not trained. vocabulary: pieces that are learned from the data's
@@ -175,14 +176,13 @@ def load_text_encoder(path: Path) -> Any:
 
 
 def open_tokens(entries: Sequence[Mapping[str, Any]], tokenizer: str, voice: str | None) -> list[Drawn]:
-    """The data of an entries' list as tokens, in folders of their own for this tokenizer and this voice encoder."""
-    key = fingerprint(Path(tokenizer))[:8] if Path(tokenizer).is_file() else "none"
-    hear = None
+    """The data of an entries' list as tokens, with what the voice encoder hears of it."""
+    hear, key = None, ""
     if voice:
         from ..models.audio import load_encoder
 
         hear, _ = load_encoder(Path(voice), "config recipe.audio_encoder")
-        key += "-" + (fingerprint(Path(voice))[:8] if Path(voice).is_file() else Path(voice).name)
+        key = fingerprint(Path(voice))[:8] if Path(voice).is_file() else Path(voice).name
     return open_clips(entries, load_tokenizer(tokenizer), hear, key)
 
 

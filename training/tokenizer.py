@@ -20,19 +20,24 @@ from ..models.body.config import DOWNSAMPLING, TokenizerConfig
 from ..models.body.tokenizer import MotionTokenizer
 from ..models.checkpoints.format import save_checkpoint
 from ..models.errors import EMO2Error
-from .body_data import BodySource, BodyWindows, check_data, open_data, statistics
+from .body_data import BodySource, BodyWindows, open_data, statistics
+from .body_points import hands_in_space
+from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
 
-WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0}
+WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0, "space": 1.0}
 """What the parts beside the reconstruction count (T2M-GPT's values), and within it the turns of shoulders, elbows and
-wrists: a finger's turn counts 1."""
+wrists: a finger's turn counts 1. space: where wrists and hands are in space (see `body_points`), in units of
+`WRIST_SCALE` and `HAND_SCALE`."""
+WRIST_SCALE, HAND_SCALE = 0.1, 0.05
+"""Metres that count as one."""
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "profile": "tiny", "network": {}, "window": 64, "level_dropout": 0.2, "mirror": True,
     "weights": {}, "name": "tiny",
 }  # fmt: skip
-"""data, clips (how many a folder of puppets gets): see `body_data.check_data`. profile: TokenizerConfig's paper or
+"""data, clips (how many a folder of puppets gets): see `kept_clips.check_clips`. profile: TokenizerConfig's paper or
 tiny, and network: fields of it to change. window: frames of a sample. level_dropout: how often a sample gets fewer
 codebooks than there are (MoMask's quantisation dropout), so that the first ones say most. mirror: half of the samples
 are shown in a mirror. weights: `WEIGHTS`. name: of the exported file."""
@@ -45,7 +50,7 @@ class TokenizerRecipe(Recipe):
         super().__init__(options, seed)
         check_names(options, OPTIONS)
         merged = OPTIONS | self.options
-        self.entries = check_data(merged["data"], merged["clips"])
+        self.entries = check_clips(merged["data"], merged["clips"])
         self.config = _config(merged["profile"], merged["network"])
         self.weights = _weights(merged["weights"])
         self.window = merged["window"]
@@ -113,8 +118,29 @@ class TokenizerLesson(nn.Module):
         change = _mean(F.smooth_l1_loss(made.diff(dim=1), truth.diff(dim=1), reduction="none"), both)
         losses = rebuilt + self.weights["velocity"] * change + self.weights["commitment"] * result.commitment
         parts = {"rebuilt": rebuilt, "velocity": change, "commitment": result.commitment}
+        if self.weights["space"]:
+            space, off = in_space(result.reconstruction.float(), batch["motion"].float(), known)
+            losses = losses + self.weights["space"] * space
+            parts |= {"space": space, "hands_mm": 1000 * off}
         parts |= {"in_use": result.perplexity.mean().expand(len(losses))}
         return losses, {name: value.detach() for name, value in parts.items()}
+
+
+def in_space(made: Tensor, true: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) smooth L1 of wrists and of hands' points in space, and (B,) metres that the points are off, of vectors
+    (B, T, 384) not normalised; hands that are not known count nothing. Of each token one frame is looked at, at random:
+    the next ones are much the same."""
+    pick = torch.randint(DOWNSAMPLING, (), device=made.device) if made.shape[1] > DOWNSAMPLING else 0
+    made, true, known = (v[:, pick::DOWNSAMPLING] for v in (made, true, known))
+    numbers = [int(vector.hand_numbers(hand)[0]) for hand in (0, 1)]
+    seen = known[..., numbers].to(made.dtype)
+    wrists, hands = hands_in_space(made)
+    with torch.no_grad():
+        true_wrists, true_hands = hands_in_space(true)
+    place = F.smooth_l1_loss(wrists / WRIST_SCALE, true_wrists / WRIST_SCALE, reduction="none").mean(-1)
+    shape = F.smooth_l1_loss(hands / HAND_SCALE, true_hands / HAND_SCALE, reduction="none").mean((-1, -2))
+    off = (hands - true_hands).detach().norm(dim=-1).mean(-1)
+    return _mean(place + shape, seen), _mean(off, seen)
 
 
 def emphasis(arms: float = WEIGHTS["arms"]) -> np.ndarray:

@@ -58,9 +58,16 @@ def from_vector(vectors: np.ndarray, fps: float, hands: np.ndarray | None = None
 
 def mask(body: WholeBody) -> np.ndarray:
     """(F, 384) bool: the numbers of `to_vector(body)` that are known; those of an unknown hand are not."""
-    known = np.ones((len(body), SIZE), bool)
+    return known_numbers(body.hands)
+
+
+def known_numbers(hands: np.ndarray) -> np.ndarray:
+    """(F, 384) bool of known hands (F, 2): all but the numbers of an unknown hand."""
+    known = np.ones((len(hands), SIZE), bool)
+    if hands.all():
+        return known
     for hand in (0, 1):
-        known[:, hand_numbers(hand)] = body.hands[:, hand, None]
+        known[:, hand_numbers(hand)] = hands[:, hand, None]
     return known
 
 
