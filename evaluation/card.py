@@ -172,5 +172,5 @@ def note_metrics(folder: Path, report: Report) -> list[Path]:
         if header.notes.get("metrics") == json.dumps(metrics):
             continue  # the format's metadata has no order: every file written again is another one
         notes = {**header.notes, "metrics": json.dumps(metrics)}
-        written.append(save_checkpoint(path, header.kind, header.config, read_tensors(path), notes=notes))
+        written.append(save_checkpoint(path, header.kind, header.config, read_tensors(path, stored=True), notes=notes))
     return written

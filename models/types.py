@@ -262,6 +262,15 @@ class AudioFeatures:
         low = np.floor(place).astype(np.int64)
         return low, np.minimum(low + 1, self.hidden.shape[0] - 1), place - low
 
+    def check_encoder(self, layers: int, width: int, model: str) -> None:
+        """EMO2Error for a voice that came through another encoder than the one a `model` was made for."""
+        if (self.layers, self.width) != (layers, width):
+            raise EMO2Error(
+                "audio_features", f"{layers} hidden states of {width} numbers, as this {model} was made for",
+                f"{self.layers} of {self.width}" + (f" from {self.encoder}" if self.encoder else ""),
+                f"Encode the voice with the encoder that belongs to this {model}.",
+            )  # fmt: skip
+
     def at_frames(self, fps: float, start: int, count: int, radius: int = 0, steps_per_frame: int = 1) -> np.ndarray:
         """Hidden states for frames start..start+count-1: (count, K, L, D) float32, K = (2 radius + 1) steps_per_frame.
 

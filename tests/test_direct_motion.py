@@ -112,7 +112,7 @@ def test_lengths(models):
 @pytest.mark.parametrize("given, word", [
     ({}, "seconds"),
     ({"script": parse_script("0:01-0:09 wave"), "audio_features": voice()}, "line 1"),
-    ({"audio_features": voice(layers=3)}, "2 states of width 6"),
+    ({"audio_features": voice(layers=3)}, "2 hidden states of 6"),
     ({"seconds": 2.0, "reference_pose": 5}, "reference_pose"),
 ])  # fmt: skip
 def test_wrong_input_is_named_before_it_samples(models, monkeypatch, given, word):

@@ -3,18 +3,21 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from emo2.evaluation.tiny.networks import NAMES
+from emo2.evaluation.tiny.networks import BANK, NAMES
 from emo2.models.checkpoints.format import read_header, save_checkpoint
+from emo2.models.direction.bank import BankClip, PoseBank, save_bank
 from emo2.models.errors import EMO2Error
 from emo2.runner import train_tiny
 from emo2.runner.cli import build_parser, main
-from emo2.training import tiny
+from emo2.training import tiny, tiny_directed
 from emo2.training.registry import TRAINERS
 from emo2.training.schedule import Schedule
 from emo2.training.settings import load_settings
 from evaluate_cases import CONFIGS
+from motion_cases import gestures
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
@@ -72,14 +75,18 @@ def write_exports(plan, **untrained):
             tensors = {} if name in untrained.values() else {"x": torch.ones(3)}
             seed = 1 if name in untrained.values() else None
             save_checkpoint(plan.file(training, name), "puppet_estimator", config, tensors, untrained=seed)
+    bank = tiny_directed.bank_file(plan.out)
+    bank.parent.mkdir(parents=True, exist_ok=True)
+    clip = BankClip(gestures(0, 40), np.arange(10))
+    save_bank(PoseBank.of([clip]), bank)
 
 
 def test_shipping_copies_every_export(tmp_path):
     wanted = plan(tmp_path)
     write_exports(wanted)
     written = tiny.ship(wanted)
-    assert {path.name for path in written} == set(NAMES.values())
-    assert all(read_header(path).untrained is None for path in written)
+    assert {path.name for path in written} == {*NAMES.values(), BANK}
+    assert all(read_header(path).untrained is None for path in written if path.suffix == ".safetensors")
 
 
 def test_nothing_is_shipped_when_something_is_missing_untrained_or_too_large(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import fingerprint, load_checkpoint, read_header, save_checkpoint
 from ..models.direction.branches import MotionBranch, TwoBranch, build_branch
 from ..models.direction.config import FUSIONS, BranchConfig
@@ -19,7 +20,7 @@ from .directed_windows import MaskedWindows
 from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
-from .text_motion import branch_config, halved, load_text_encoder, mask_options, needed, open_tokens, speech
+from .text_motion import branch_config, load_text_encoder, mask_options, needed, open_tokens, speech
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "text_motion": None, "text_encoder": None, "audio_encoder": None,
@@ -99,7 +100,7 @@ class AudioMotionRecipe(Recipe):
         model = module.model
         path = folder / f"emo2_direction_{self.label}.safetensors"
         notes = dict(notes) | {"profile": self.label} | prints | what
-        return [save_checkpoint(path, "direction", model.config.to_dict(), halved(model), notes=notes)]
+        return [save_checkpoint(path, "direction", model.config.to_dict(), packed(model.state_dict()), notes=notes)]
 
 
 def begin_as(audio: MotionBranch, text: MotionBranch) -> list[str]:

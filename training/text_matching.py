@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..models.body import vector
+from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import save_checkpoint
 from ..models.direction.config import TextConfig
 from ..models.direction.matching import MatchingConfig, TextMatching
@@ -90,7 +91,7 @@ class TextMatchingRecipe(Recipe):
         what = {"description": "Texts and motion in one space, for R-precision.", "profile": self.label}
         path = folder / f"emo2_text_matching_{self.label}.safetensors"
         network = module.network
-        config, tensors = network.config.to_dict(), network.state_dict()
+        config, tensors = network.config.to_dict(), packed(network.state_dict())
         return [save_checkpoint(path, "text_matching", config, tensors, notes=dict(notes) | what)]
 
 

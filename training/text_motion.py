@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import fingerprint, load_checkpoint, save_checkpoint
 from ..models.direction import text
 from ..models.direction.branches import MotionBranch
@@ -27,14 +28,13 @@ from .recipe import Recipe
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "tokenizer": None, "profile": "tiny", "network": {}, "text": {}, "masks": {},
-    "train_encoder": True, "text_encoder": None, "vocabulary": 1024, "audio_encoder": None, "name": "tiny",
+    "train_encoder": True, "text_encoder": None, "vocabulary": 1024, "name": "tiny",
 }  # fmt: skip
 """data, clips (how many a folder of puppets gets): see `kept_clips.check_clips`. tokenizer: checkpoint of the
 motion tokenizer. profile: BranchConfig's paper or tiny, and network: fields of it to change. text: fields of
 TextConfig.tiny to change, of an encoder that learns along. masks: `MaskOptions`. text_encoder: checkpoint (or a Hugging
 Face folder) to start from, needed where the encoder is not trained. vocabulary: pieces that are learned from the data's
-texts. audio_encoder: what `audio-motion` will hear with; named here already, the clips are made once for both. name: of
-the exported files."""
+texts. name: of the exported files."""
 
 
 class TextMotionRecipe(Recipe):
@@ -49,7 +49,7 @@ class TextMotionRecipe(Recipe):
         self.masks = mask_options(merged["masks"])
         self.tokenizer = needed(merged, "tokenizer", "the motion tokenizer's checkpoint")
         self.train_encoder = bool(merged["train_encoder"])
-        self.text_encoder, self.audio_encoder = merged["text_encoder"], merged["audio_encoder"]
+        self.text_encoder = merged["text_encoder"]
         if not self.train_encoder and not self.text_encoder:
             needed(merged, "text_encoder", "an encoder's checkpoint, since it is not trained")
         try:
@@ -67,7 +67,7 @@ class TextMotionRecipe(Recipe):
     def sources(self) -> list[Drawn]:
         """The data, opened once; clips that are missing are made."""
         if self._sources is None:
-            self._sources = open_tokens(self.entries, self.tokenizer, self.audio_encoder)
+            self._sources = open_tokens(self.entries, self.tokenizer)
         return self._sources
 
     def encoder(self) -> text.TextEncoder:
@@ -101,7 +101,7 @@ class TextMotionRecipe(Recipe):
         written = [
             save_checkpoint(
                 folder / f"emo2_text_motion_{self.label}.safetensors", "text_motion", branch.config.to_dict(),
-                halved(branch), notes=notes | what,
+                packed(branch.state_dict()), notes=notes | what,
             )
         ]  # fmt: skip
         if self.train_encoder:
@@ -109,15 +109,11 @@ class TextMotionRecipe(Recipe):
             encoder = module.encoder
             path = folder / f"emo2_text_encoder_{self.label}.safetensors"
             written.append(
-                save_checkpoint(path, "text_encoder", encoder.config.to_dict(), halved(encoder), notes=notes | what)
+                save_checkpoint(
+                    path, "text_encoder", encoder.config.to_dict(), packed(encoder.state_dict()), notes=notes | what
+                )
             )
         return written
-
-
-def halved(module: nn.Module) -> dict[str, Any]:
-    """The parameters in half precision; buffers as they are."""
-    names = {name for name, _ in module.named_parameters()}
-    return {name: value.half() if name in names else value for name, value in module.state_dict().items()}
 
 
 def needed(options: Mapping[str, Any], name: str, what: str) -> str:
@@ -175,7 +171,7 @@ def load_text_encoder(path: Path) -> Any:
     return load_checkpoint(path, "text_encoder", text.build, "config recipe.text_encoder")[0]
 
 
-def open_tokens(entries: Sequence[Mapping[str, Any]], tokenizer: str, voice: str | None) -> list[Drawn]:
+def open_tokens(entries: Sequence[Mapping[str, Any]], tokenizer: str, voice: str | None = None) -> list[Drawn]:
     """The data of an entries' list as tokens, with what the voice encoder hears of it."""
     hear, key = None, ""
     if voice:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..models.checkpoints.format import read_header
+from ..models.direction.bank import load_bank
 from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
+from . import tiny_directed
 from .schedule import Schedule, Stage
 
 PUPPETS, FRAMES, HELD_OUT = 4000, 36, 64
@@ -36,9 +38,14 @@ SHIPPED = (
     "face-identity",
     "face-reader",
     "video-modes",
+    "tokenizer",
+    "text-motion",
+    "audio-motion",
+    "text-matching",
 )
-"""The trainings whose exports are shipped; the image stage lives on in the clip stage and that in the modes', the
-autoencoder in its second training, `decoder`. The modes' network is the mean of the clip stage and its own training."""
+"""The trainings whose exports are shipped, and the bank of poses beside them; the image stage lives on in the
+clip stage and that in the modes', the autoencoder in its second training, `decoder`. The modes' network is the mean of
+the clip stage and its own training."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
@@ -53,6 +60,7 @@ FILES = {
     "video-image": ("emo2_video_tiny.safetensors",),
     "video-clip": ("emo2_video_tiny.safetensors",),
     "video-modes": ("emo2_video_tiny.safetensors",),
+    **tiny_directed.FILES,
 }
 """What each training exports, into the folder `export` of its own."""
 
@@ -140,11 +148,16 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-clip", ("video-clip",), (*modes, *extended), minutes=60, name="video-modes", config=led)
     )
     found += _decoder(plan)
+    directed = (plan.out, plan.config, voice, lambda *a, **more: _training(plan, *a, **more))
+    found += tiny_directed.stages(*directed)
     variants = [f"ablation-{name}" for name in (*VARIANTS, *INTERACTION)]
     if plan.ablations:
         found += _ablations(plan, clip) + _interaction(plan, data, voice, led)
+        fusions = tiny_directed.fusions(*directed)
+        found, variants = found + fusions, [*variants, *(stage.name for stage in fusions)]
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
-    found.append(Stage("ship", ship, SHIPPED, tuple(plan.weights / f for t in SHIPPED for f in FILES[t]), minutes=1))
+    made = tuple(plan.weights / path.name for path in _exports(plan))
+    found.append(Stage("ship", ship, (*SHIPPED, "pose-bank"), made, minutes=1))
     found.append(
         Stage(
             "evaluate", evaluation(plan), ("ship", *(variants if plan.ablations else ())),
@@ -237,13 +250,22 @@ def evaluation(plan: Plan) -> tuple[str, ...]:
     return (*arguments, *(("--speech", str(plan.speech)) if plan.speech else ()))
 
 
+def _exports(plan: Plan) -> list[Path]:
+    """All files that are shipped, where they were made."""
+    found = [plan.file(training, name) for training in SHIPPED for name in FILES[training]]
+    return [*found, tiny_directed.bank_file(plan.out)]
+
+
 def ship(plan: Plan) -> list[Path]:
     """Copy what was trained into the weights folder, every file whole or not at all, and return the new files.
 
     Nothing is copied when a file is missing or damaged, or when all together are larger than they may be.
     """
-    sources = [plan.file(training, name) for training in SHIPPED for name in FILES[training]]
+    sources = _exports(plan)
     for path in sources:
+        if path.name == tiny_directed.BANK:
+            load_bank(path, "export")
+            continue
         header = read_header(path, where="export")
         if header.untrained is not None:
             raise EMO2Error("export", "trained weights", f"untrained ones in {path}", "Run the training again.")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..models.body import skeleton, vector
 from ..models.body.config import DOWNSAMPLING, TokenizerConfig
 from ..models.body.tokenizer import MotionTokenizer
+from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import save_checkpoint
 from ..models.errors import EMO2Error
 from .body_data import BodySource, BodyWindows, open_data, statistics
@@ -89,10 +90,10 @@ class TokenizerRecipe(Recipe):
             "description": "Whole-body motion as codes, trained with `emo2 train tokenizer`.",
             "profile": self.label,
         }
+        # Which code is nearest may hang on little: the codes themselves stay exact.
+        tensors = packed(network.state_dict(), exact=("codes",))
         path = folder / f"emo2_tokenizer_{self.label}.safetensors"
-        return [
-            save_checkpoint(path, "tokenizer", network.config.to_dict(), network.state_dict(), notes=dict(notes) | what)
-        ]
+        return [save_checkpoint(path, "tokenizer", network.config.to_dict(), tensors, notes=dict(notes) | what)]
 
 
 class TokenizerLesson(nn.Module):

@@ -10,6 +10,8 @@ from wan import wan_animate, wan_s2v
 LOOK = "## Look\nThe motion over time, and the maps that stage 2 sees."
 VIDEO = "## 4. Video\nStage 2 of EMO2 paints the person around the hands. `quick_preview` shows timing and framing in a few steps; set `end_second` here (not in stage 1) to try a short stretch first."
 
+SCRIPT = "0:00.8-0:02.6 wave with the right hand\n0:03.4-0:05.4 point at the camera with the left hand"
+
 
 def talking_avatar() -> Flow:
     flow = Flow()
@@ -119,11 +121,34 @@ def refocused() -> Flow:
     return flow
 
 
+def directed() -> Flow:
+    flow = Flow()
+    picture, framing, voice, _, features = inputs(flow)
+    script = flow.add("EMO2DirectScript", text=SCRIPT, audio=voice["AUDIO"])
+    timeline = flow.add("PreviewImage", title="Timeline", images=script["timeline"])
+    note = '## 3. What is done when\nOne line a beat: a time, then the action in plain words. `[strength 0.5]` behind a line makes it half as strict. To place a line on a word, `on "hello" point at the camera`, connect EMO2 Load Transcript.\nWhere nothing is written the hands follow the voice.'
+    flow.stage("Script", "input", note, [[script, timeline]])
+    model = flow.add("EMO2LoadDirectedModel")
+    motion = flow.add(
+        "EMO2SampleDirectedMotion", model=model["model"], script=script["script"],
+        audio_features=features["audio_features"], framing=framing["framing"], seed=7,
+    )  # fmt: skip
+    look = flow.add("EMO2PreviewMotion", motion=motion["motion"], image=picture["IMAGE"], every_nth=3)
+    sheet = sheet_of(flow, "Motion over the picture", look["images"], look["fps"])
+    note = "## 4. Directed motion\nThe script says what the hands do, the voice says when they beat. Another `seed` is another performance; `text_cfg` makes it keep closer to the words. The result is a motion like any other: edit it, splice it, save it."
+    flow.stage("Directed motion", "motion", note, [[model, motion], [look, *sheet]])
+    video, frames = painted(flow, VIDEO.replace("## 4.", "## 5."), picture, framing, look["motion"],
+                            audio_features=features["audio_features"])  # fmt: skip
+    result(flow, frames["images"], voice["AUDIO"], video["fps"], "directed")
+    return flow
+
+
 TEMPLATES = {
     "talking_avatar": talking_avatar,
     "hand_motion_only": hand_motion_only,
     "long_video": long_video,
     "refocused": refocused,
+    "directed": directed,
     "pose_driven": pose_driven,
     "hybrid": hybrid,
     "echomimic_v2": echomimic_v2,

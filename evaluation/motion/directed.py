@@ -32,12 +32,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Performed:
-    """A whole made motion and the true one, vectors (F, 384) at `fps`, for what was asked."""
+    """A whole made motion and the true one, vectors (F, 384) at `fps`, for what was asked; codes (levels, n): the made
+    one's tokens."""
 
     asked: Asked
     made: np.ndarray
     true: np.ndarray
     fps: float = 25.0
+    codes: np.ndarray | None = None
 
     def span(self, vectors: np.ndarray) -> np.ndarray:
         """The frames of the time that was asked for, at least one."""
@@ -46,7 +48,7 @@ class Performed:
 
 
 def held_out(rounds: int = 1, seed: int = 0) -> Iterator[Asked]:
-    """Every action of the puppets `rounds` times, by a held-out puppet each, described in held-out words."""
+    """Every action `rounds` times, by held-out puppets seed, seed + 1 ..., described in held-out words."""
     from ...training.body_clips import BodyClip, puppet_body
     from ...training.puppets.actions import ACTIONS
     from ...training.puppets.directed import descriptions, direct
@@ -86,8 +88,9 @@ def perform(
     if voice is not None and asked.clip.waveform is not None:
         features = audio.encode(voice, np.asarray(asked.clip.waveform, np.float32), name="evaluation")
     wanted = conditions(encoder, [asked.text] * len(told), rows_of(told, count), None, features, rate)
-    made = tokenizer.body(sample(model, wanted, count, **options))
-    return Performed(asked, vector.to_vector(made)[: len(body)], vector.to_vector(body), tokenizer.config.fps)
+    codes = sample(model, wanted, count, **options)
+    made = vector.to_vector(tokenizer.body(codes))[: len(body)]
+    return Performed(asked, made, vector.to_vector(body), tokenizer.config.fps, codes)
 
 
 @dataclass(frozen=True)

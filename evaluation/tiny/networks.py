@@ -27,13 +27,21 @@ NAMES = {
     "puppet_estimator": "emo2_puppet_estimator_tiny.safetensors",
     "face_encoder": "emo2_face_encoder_tiny.safetensors",
     "face_reader": "emo2_face_reader_tiny.safetensors",
+    "tokenizer": "emo2_tokenizer_tiny.safetensors",
+    "text_encoder": "emo2_text_encoder_tiny.safetensors",
+    "direction": "emo2_direction_tiny.safetensors",
+    "text_matching": "emo2_text_matching_tiny.safetensors",
 }
 """Kind of checkpoint -> the file's name in the pack."""
+
+BANK = "emo2_pose_bank_tiny.npz"
 
 TRAINERS = {
     "vae": "autoencoder", "audio": "motion", "clip_vision": "motion", "motion": "motion", "video": "video-clip",
     "gesture_encoder": "gesture-encoder", "pose_discriminator": "pose-discriminator",
     "puppet_estimator": "puppet-estimator", "face_encoder": "face-identity", "face_reader": "face-reader",
+    "tokenizer": "tokenizer", "text_encoder": "text-motion", "direction": "audio-motion",
+    "text_matching": "text-matching",
 }  # fmt: skip
 
 
@@ -164,6 +172,39 @@ class Networks:
         from ...models.pose.face_reader import load_face_reader
 
         return load_face_reader(self.path("face_reader"), "--models")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from ...models.body.tokenizer import build
+
+        return load_checkpoint(self.path("tokenizer"), "tokenizer", build, "--models")[0].float().eval()
+
+    @cached_property
+    def text_encoder(self) -> Any:
+        from ...models.direction.text import build
+
+        return load_checkpoint(self.path("text_encoder"), "text_encoder", build, "--models")[0].float().eval()
+
+    @cached_property
+    def direction(self) -> Any:
+        from ...models.direction.branches import build
+
+        return load_checkpoint(self.path("direction"), "direction", build, "--models")[0].float().eval()
+
+    @cached_property
+    def text_matching(self) -> Any:
+        from ..motion.matching import text_matching
+
+        return text_matching(self.path("text_matching"))
+
+    def pose_bank(self) -> Any | None:
+        """The relation bank beside the networks, or None."""
+        from ...models.direction.bank import load_bank
+
+        for folder in self.folders:
+            if (folder / BANK).is_file():
+                return load_bank(folder / BANK, "--models")
+        return None
 
     def identity(self, picture: np.ndarray, framing: Framing | None) -> torch.Tensor:
         """Whose face a picture (H, W, 3) uint8 shows, (D,): for references of video models with facial controls."""

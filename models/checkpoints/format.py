@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import EMO2Error
 from ..whole_files import whole_file
+from .eight_bits import unpacked
 
 VERSION = 1
 KINDS = {
@@ -159,12 +160,13 @@ class Unfilled(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def read_tensors(path: Path, where: str = "checkpoint") -> dict[str, torch.Tensor]:
-    """All tensors of a .safetensors file."""
+def read_tensors(path: Path, where: str = "checkpoint", stored: bool = False) -> dict[str, torch.Tensor]:
+    """All tensors of a .safetensors file; those in eight bits as floats, unless they are wanted as `stored`."""
     try:
         with safe_open(path, framework="pt") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            found = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            return found if stored else unpacked(found)
+    except (SafetensorError, OSError, KeyError) as error:
         given = f"{_what_is(path)} ({path.name})"
         raise EMO2Error(where, "a whole .safetensors file", given, "Get the file again.") from error
 

@@ -49,16 +49,6 @@ class DirectedModel(nn.Module):
         """Frames a second of its motions."""
         return self.tokenizer.config.fps
 
-    def check_voice(self, features: AudioFeatures) -> None:
-        """EMO2Error for a voice that came through another encoder than the model's."""
-        config = self.branches.config.audio
-        if (features.layers, features.width) != (config.audio_layers, config.audio_width):
-            wanted = f"{config.audio_layers} states of width {config.audio_width}"
-            raise EMO2Error(
-                "audio_features", wanted, f"{features.layers} of width {features.width}",
-                "Encode the voice with the encoder that the directed model was trained with.",
-            )  # fmt: skip
-
 
 def perform(
     model: DirectedModel,
@@ -113,7 +103,8 @@ def perform(
 def frames_of(model: DirectedModel, script: Script | None, features: AudioFeatures | None, seconds: float) -> int:
     """How many frames the motion has; EMO2Error where nothing says it, or the script goes on past its end."""
     if features is not None:
-        model.check_voice(features)
+        config = model.branches.config.audio
+        features.check_encoder(config.audio_layers, config.audio_width, "directed model")
     lasts = features.duration if features is not None else seconds or (script.seconds if script is not None else 0.0)
     if not (lasts > 0 and np.isfinite(lasts)):
         raise EMO2Error("seconds", "a voice, a script, or a length above 0", seconds, "Connect one, or set seconds.")

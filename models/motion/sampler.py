@@ -245,13 +245,7 @@ def _plan(
 ) -> Plan:
     from ..audio import frame_count
 
-    if (audio.layers, audio.width) != (config.audio_layers, config.audio_width):
-        raise EMO2Error(
-            "audio_features",
-            f"{config.audio_layers} hidden states of {config.audio_width} numbers, as this model was made for",
-            f"{audio.layers} of {audio.width}" + (f" from {audio.encoder}" if audio.encoder else ""),
-            "Encode the audio with the encoder that belongs to this motion model.",
-        )
+    audio.check_encoder(config.audio_layers, config.audio_width, "motion model")
     if not 0 <= int(seed) < 1 << 64:
         raise EMO2Error("seed", "a whole number from 0 to 2^64 - 1", seed, "Choose another seed.")
     if not (np.isfinite(cfg) and cfg >= 0):

@@ -230,12 +230,8 @@ def prepare(
         from ..audio import frame_count
 
         face = face.resampled(config.fps, frame_count(face.duration, config.fps))
-    if audio is not None and (audio.layers, audio.width) != (config.audio_layers, config.audio_dim):
-        raise EMO2Error(
-            "audio_features", f"{config.audio_layers} layers of width {config.audio_dim}",
-            f"{audio.layers} of width {audio.width} (encoder {audio.encoder or 'unknown'})",
-            "Encode the sound with the voice encoder that this video model was made for.",
-        )  # fmt: skip
+    if audio is not None:
+        audio.check_encoder(config.audio_layers, config.audio_dim, "video model")
     if motion is not None:
         if abs(motion.fps - config.fps) > 1e-6:
             from ..motion.edit import resample

@@ -116,6 +116,14 @@ def test_refocused_runs(server, run, api):
     assert (len(frames), fps, sound) == (FRAMES, 25.0, True)
 
 
+def test_directed_runs(server, run, api):
+    """The script's times lie within the whole sample; only the video is cut short."""
+    prompt = api("directed", {k: v for k, v in SHORT.items() if "SampleHandMotion" not in k} | VIDEO)
+    job = run(prompt).succeeded()
+    frames, fps, sound = video_of(server, job, node_of(prompt, "SaveVideo"))
+    assert (len(frames), fps, sound) == (FRAMES, 25.0, True)
+
+
 @pytest.mark.parametrize(("name", "more"), [("pose_driven", {}), ("hybrid", {"EMO2SampleHandMotion.steps": 2})])
 def test_what_a_video_leads_runs(server, run, api, detector, name, more):
     """The driver is found in its video, brought onto the picture, and painted."""
