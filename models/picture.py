@@ -49,3 +49,8 @@ def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     box = (left / scale, top / scale, (left + size[1]) / scale, (top + size[0]) / scale)
     box = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))
     return picture.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
+
+
+def image_of(pixels: np.ndarray) -> torch.Tensor:
+    """An IMAGE (1, H, W, 3) of one picture (H, W, 3) uint8."""
+    return torch.from_numpy(np.asarray(pixels, np.float32) / 255)[None]

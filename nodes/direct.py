@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..models.audio import duration_of, prepare_waveform
@@ -15,6 +14,7 @@ from ..models.direction.splice import TIMINGS, insert, splice_by_script
 from ..models.direction.timeline import timeline_picture
 from ..models.direction.transcript import parse_transcript
 from ..models.errors import EMO2Error
+from ..models.picture import image_of
 from ..models.pose.portrait import outside_warning
 from ..models.types import Motion
 from . import host
@@ -28,11 +28,6 @@ SCRIPT = (
 TRANSCRIPTS = (".json", ".srt", ".vtt", ".txt", ".tsv")
 LARGEST = 32 * 2**20
 """Bytes of a transcript; an hour of words with times has about one million."""
-
-
-def picture(pixels: np.ndarray) -> torch.Tensor:
-    """An IMAGE of one picture (H, W, 3) uint8."""
-    return torch.from_numpy(pixels.astype(np.float32) / 255)[None]
 
 
 @node("EMO2DirectScript", "EMO2 Direct Script", "EMO2/motion")
@@ -89,7 +84,7 @@ class DirectScript:
         heard = float(duration_of(audio)) if audio is not None else None
         script = parse_script(text, transcript=words, duration=heard or seconds or None, where="text")
         wave = None if audio is None else prepare_waveform(audio, on_block=host.check_cancelled)
-        return script, picture(timeline_picture(script, width, wave)), format_script(script)
+        return script, image_of(timeline_picture(script, width, wave)), format_script(script)
 
 
 @node("EMO2LoadTranscript", "EMO2 Load Transcript", "EMO2/audio")

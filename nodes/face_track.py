@@ -12,6 +12,7 @@ from ..models.audio.prosody import loudness
 from ..models.audio.timing import frame_count
 from ..models.direction.script import Script, parse_script
 from ..models.errors import EMO2Error
+from ..models.picture import image_of
 from ..models.pose.eye_opening import blink_ratio
 from ..models.types import Motion
 from ..models.video.blinks import PER_MINUTE, natural_blinks, written_blinks
@@ -19,7 +20,6 @@ from ..models.video.emotions import emotion_weights
 from ..models.video.face_picture import face_picture
 from ..models.video.face_track import EMOTIONS, FaceTrack, calm
 from . import host
-from .direct import picture
 from .registry import node
 
 BLINKS = ("natural", "written", "video", "none")
@@ -63,7 +63,7 @@ class Track:
 
     @staticmethod
     def told(track: FaceTrack) -> tuple[FaceTrack, torch.Tensor, float, int]:
-        return track, picture(face_picture(track)), track.fps, len(track)
+        return track, image_of(face_picture(track)), track.fps, len(track)
 
 
 @node("EMO2BlinkTrack", "EMO2 Blink Track", "EMO2/video")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..models.errors import EMO2Error
+from ..models.picture import image_of
 from ..models.picture import one_picture as checked_picture
 from ..models.pose.overlay import covered, draw_framing, one_picture
 from ..models.pose.portrait import ECHOMIMIC_V2, place
@@ -64,8 +65,7 @@ def framing_preview(picture: np.ndarray, framing: Framing) -> torch.Tensor:
     """The picture (H, W, 3) uint8 with its framing drawn, as an IMAGE; a large photograph is shown smaller."""
     scale = min(LARGEST_PREVIEW / max(framing.size), 1.0)
     size = (max(round(framing.size[0] * scale), 1), max(round(framing.size[1] * scale), 1))
-    preview = draw_framing(covered(picture, size), framing).astype(np.float32) / 255
-    return torch.from_numpy(preview)[None]
+    return image_of(draw_framing(covered(picture, size), framing))
 
 
 @node("EMO2FitPortrait", "EMO2 Fit Portrait", "EMO2/pose")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 
@@ -12,6 +11,7 @@ from ..models.audio import prepare_waveform
 from ..models.errors import EMO2Error
 from ..models.hands import HandModel, load_hands
 from ..models.motion.picture import motion_picture
+from ..models.picture import image_of
 from ..models.pose.overlay import covered, draw_motion, one_picture
 from ..models.pose.sheet import chosen, contact_sheet
 from ..models.types import FRAME_FIELDS, AudioFeatures, Motion
@@ -58,7 +58,7 @@ class MotionPicture:
     ) -> tuple[torch.Tensor]:  # fmt: skip
         wave = None if audio is None else prepare_waveform(audio)
         picture = motion_picture(motion, (height, width), wave, WAVE_RATE, audio_features, start_second, end_second)
-        return (torch.from_numpy(picture.astype(np.float32) / 255)[None],)
+        return (image_of(picture),)
 
 
 @node("EMO2PreviewMotion", "EMO2 Preview Motion", "EMO2/motion")
@@ -148,7 +148,7 @@ class ContactSheet:
     def arrange(self, images: torch.Tensor, pictures: int, columns: int, width: int, fps: float) -> tuple[torch.Tensor]:
         read = lambda i: one_picture(images[i : i + 1], "images")
         sheet = contact_sheet(read, chosen(len(images), pictures), columns, width, fps)
-        return (torch.from_numpy(sheet.astype(np.float32) / 255)[None],)
+        return (image_of(sheet),)
 
 
 def preview_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:

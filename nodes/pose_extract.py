@@ -9,6 +9,7 @@ import torch
 
 from ..models.errors import EMO2Error
 from ..models.hands import HandModel, load_hands
+from ..models.picture import image_of
 from ..models.pose.detection import Detector
 from ..models.pose.extraction import choose, identities, points_of, watch
 from ..models.pose.keypoint_motion import framing_of, motion_of_points
@@ -122,7 +123,7 @@ class ExtractPose:
         _warn_missing(tracks.seats[seen.shown, who], motion)
         sheet = people_sheet(seen, tracks, who, motion, hands or load_hands(None))
         heard = source.sound(float(seen.start), float(seen.start + seen.seconds))
-        picture = torch.from_numpy(sheet.astype(np.float32) / 255)[None]
+        picture = image_of(sheet)
         keypoints = points_to_pose_keypoint(raw, source.frames.size)
         return motion, keypoints, motion.fps, len(motion), motion.framing, heard, picture
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import fingerprint, load_checkpoint, read_header, save_checkpoint
+from ..models.checkpoints.precision import packed
 from ..models.direction.branches import MotionBranch, TwoBranch, build_branch
 from ..models.direction.config import FUSIONS, BranchConfig
 from ..models.errors import EMO2Error

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import halved
 from ..models.errors import EMO2Error
 from ..models.video import vae
 from ..models.whole_files import whole_file
@@ -138,7 +139,7 @@ class AutoencoderRecipe(Recipe):
         pictures = self.held_out()
         module = self._mixed(module)
         network = module.vae if self.own.sampled else unit_latents(module.vae, self._latents(module))
-        tensors = {name: value.half() for name, value in network.state_dict().items()}
+        tensors = halved(network)
         check = copy.deepcopy(network)
         check.load_state_dict({name: value.float() for name, value in tensors.items()})
         made = _reconstruct(check, pictures)

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ..models.body import vector
 from .kept_clips import KeptClips, open_kept
 from .recipe import sample_rng
+from .weighted import WeightedDraw
 
 
 class Bodies(Protocol):
@@ -94,8 +95,7 @@ class BodyWindows(Dataset[dict[str, Tensor]]):
     ):
         self.sources, self.window, self.levels, self.seed = list(sources), window, levels, seed
         self.drop, self.mirror = drop, mirror
-        weights = np.array([source.weight for source in self.sources])
-        self.edges = np.cumsum(weights / weights.sum())
+        self.draw = WeightedDraw(self.sources)
         self.turned = mirror_numbers()
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class BodyWindows(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        place = min(int(np.searchsorted(self.edges, rng.random(), side="right")), len(self.sources) - 1)
+        place = self.draw(rng)
         bodies = self.sources[place].bodies
         values, hands = bodies[int(rng.integers(len(bodies)))]
         begin = int(rng.integers(max(len(values) - self.window, 0) + 1))

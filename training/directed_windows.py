@@ -16,6 +16,7 @@ from ..models.direction.config import DEFAULT_TEXT, SOUND_STEPS, BranchConfig
 from ..models.direction.text import Pieces
 from .directed_clips import DirectedClip, Drawn, Saying
 from .recipe import sample_rng
+from .weighted import WeightedDraw
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,14 @@ class MaskedWindows(Dataset[dict[str, Tensor]]):
         self.sources, self.config, self.pieces, self.options = list(sources), config, pieces, options
         self.seed, self.sound, self.speech = seed, sound, frozenset(speech) | {DEFAULT_TEXT}
         self.window = options.window or config.window
-        weights = np.array([source.weight for source in self.sources])
-        self.edges = np.cumsum(weights / weights.sum())
+        self.draw = WeightedDraw(self.sources)
 
     def __len__(self) -> int:
         return 2**31
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        place = min(int(np.searchsorted(self.edges, rng.random(), side="right")), len(self.sources) - 1)
+        place = self.draw(rng)
         clips = self.sources[place].clips
         return self.sample(clips[int(rng.integers(len(clips)))], rng)
 

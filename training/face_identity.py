@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import halved
 from ..models.errors import EMO2Error
 from ..models.pose.face_network import KIND, TINY, FaceNetwork, build
 from .beginnings import begin_with, steps_before
@@ -61,7 +62,7 @@ class FaceIdentityRecipe(Recipe):
         return HeadPairs(self.seed, self.chosen)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        tensors = {name: value.half() for name, value in module.network.state_dict().items()}  # type: ignore[union-attr]
+        tensors = halved(module.network)  # type: ignore[arg-type]
         path = Path(folder) / "emo2_face_encoder_tiny.safetensors"
         before = steps_before(self.chosen.begin, KIND) if self.chosen.begin else {}
         return [save_checkpoint(path, KIND, self.chosen.network, tensors, notes={**notes, **before})]

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import halved
 from ..models.errors import EMO2Error
 from ..models.motion.gesture_encoder import NUMBERS, GestureEncoder, GestureEncoderConfig, held, windows
 from .motion_data import Source, check_sources, open_sources, statistics
 from .motion_lesson import emphasis
 from .options import check_names
 from .recipe import Recipe, sample_rng
+from .weighted import WeightedDraw
 
 OPTIONS: dict[str, Any] = {
     "data": None, "takes": None, "network": {}, "style_weight": 0.2, "velocity_weight": 0.5, "balance": True,
@@ -73,7 +74,7 @@ class GestureEncoderRecipe(Recipe):
         network = module.network
         return [
             save_checkpoint(
-                path, "gesture_encoder", network.config.to_dict(), network.state_dict(), notes=dict(notes) | what
+                path, "gesture_encoder", network.config.to_dict(), halved(network), notes=dict(notes) | what
             )
         ]
 
@@ -83,8 +84,7 @@ class GestureWindows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, sources: Sequence[Source], config: GestureEncoderConfig, seed: int, balance: bool = True):
         self.sources, self.config, self.seed = list(sources), config, seed
-        weights = np.array([source.weight for source in self.sources])
-        self.edges = np.cumsum(weights / weights.sum())
+        self.draw = WeightedDraw(self.sources)
         self.by_style: list[dict[str, list[int]]] = []
         for source in self.sources if balance else ():
             groups: dict[str, list[int]] = {}
@@ -97,7 +97,7 @@ class GestureWindows(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        place = min(int(np.searchsorted(self.edges, rng.random())), len(self.sources) - 1)
+        place = self.draw(rng)
         takes = self.sources[place].takes
         if self.by_style:
             groups = self.by_style[place]

@@ -18,6 +18,7 @@ from torch import nn
 from ..models import audio
 from ..models.audio.encoder import VoiceEncoder
 from ..models.checkpoints.format import load_checkpoint, save_checkpoint
+from ..models.checkpoints.precision import halved
 from ..models.errors import EMO2Error
 from ..models.motion import MotionConfig, MotionTransformer
 from .motion_data import Source, check_sources, open_sources, statistics
@@ -97,14 +98,11 @@ class MotionRecipe(Recipe):
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         assert isinstance(module, MotionLesson)
         motion = module.motion
-        # Half precision but for the statistics of the data, in whose units a motion is told.
-        parameters = {name for name, _ in motion.named_parameters()}
-        tensors = {name: v.half() if name in parameters else v for name, v in motion.state_dict().items()}
         notes = dict(notes) | {"profile": self.label}
         what = {"description": "Hand motion from a voice, trained with `emo2 train motion`."}
         written = [
             save_checkpoint(
-                folder / f"emo2_motion_{self.label}.safetensors", "motion", motion.config.to_dict(), tensors,
+                folder / f"emo2_motion_{self.label}.safetensors", "motion", motion.config.to_dict(), halved(motion),
                 notes=notes | what,
             )
         ]  # fmt: skip
@@ -114,7 +112,7 @@ class MotionRecipe(Recipe):
         sight = {"description": "The image encoder of the motion model of the same profile, trained with it."}
         written.append(
             save_checkpoint(
-                folder / f"emo2_audio_{self.label}.safetensors", "audio", audio.TINY, module.voice.state_dict(),
+                folder / f"emo2_audio_{self.label}.safetensors", "audio", audio.TINY, halved(module.voice),
                 notes=notes | voice,
             )
         )  # fmt: skip
@@ -124,7 +122,7 @@ class MotionRecipe(Recipe):
             written.append(
                 save_checkpoint(
                     folder / f"emo2_clip_vision_{self.label}.safetensors", "clip_vision", clip_vision.TINY,
-                    module.sight.state_dict(), notes=notes | sight,
+                    halved(module.sight), notes=notes | sight,
                 )
             )  # fmt: skip
         return written

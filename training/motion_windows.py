@@ -22,6 +22,7 @@ from ..models.types import SHOULDER_METRES
 from .motion_data import Source, Take, variances
 from .motion_sound import BANDS, STEP, log_mel, recorded_anew, sound_crop
 from .recipe import normal, sample_rng
+from .weighted import WeightedDraw
 
 DROPS = {"audio": 0.1, "style": 0.25, "speed": 0.25, "image": 0.3, "mask": 0.1, "offset": 0.4, "all": 0.08}
 """How often a condition is not given. `all`: none is, which is the unconditional branch of guidance. Speed, picture and
@@ -85,8 +86,7 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
         self.hear, self._heard = hear, {}
         self.sources, self.config, self.options, self.seed = list(sources), config, options, seed
         self.lead, self.field = lead, field
-        weights = np.array([source.weight for source in self.sources])
-        self.edges = np.cumsum(weights / weights.sum())
+        self.draw = WeightedDraw(self.sources)
         self.states = ceil(options.frames * 50 / config.fps) + 2 * options.context
         if options.frames <= config.carried:
             raise ValueError(f"frames must be more than the {config.carried} carried ones")
@@ -96,7 +96,7 @@ class MotionWindows(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        source = min(int(np.searchsorted(self.edges, rng.random())), len(self.sources) - 1)
+        source = self.draw(rng)
         takes = self.sources[source].takes
         number = int(rng.integers(len(takes)))
         return self.window(takes[number], rng, key=(source, number))

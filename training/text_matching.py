@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..models.body import vector
-from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import packed
 from ..models.direction.config import TextConfig
 from ..models.direction.matching import MatchingConfig, TextMatching
 from ..models.direction.text import Pieces, train_pieces
@@ -25,6 +25,7 @@ from .directed_clips import Drawn, Saying, sayings
 from .kept_clips import KeptClips, check_clips, open_kept
 from .options import check_names
 from .recipe import Recipe, sample_rng
+from .weighted import WeightedDraw
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "network": {}, "text": {}, "vocabulary": 1024, "pieces": 32, "jitter": 0.1,
@@ -142,15 +143,14 @@ class SaidSpans(Dataset[dict[str, Tensor]]):
     def __init__(self, sources: Sequence[Drawn], longest: int, pieces: Pieces, length: int, jitter: float, seed: int):
         self.sources, self.longest, self.pieces, self.length = list(sources), longest + -longest % 4, pieces, length
         self.jitter, self.seed = jitter, seed
-        weights = np.array([source.weight for source in self.sources])
-        self.edges = np.cumsum(weights / weights.sum())
+        self.draw = WeightedDraw(self.sources)
 
     def __len__(self) -> int:
         return 2**31
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        place = min(int(np.searchsorted(self.edges, rng.random(), side="right")), len(self.sources) - 1)
+        place = self.draw(rng)
         clips = self.sources[place].clips
         clip = clips[int(rng.integers(len(clips)))]
         if not clip.sayings:

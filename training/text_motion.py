@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import fingerprint, load_checkpoint, save_checkpoint
+from ..models.checkpoints.precision import packed
 from ..models.direction import text
 from ..models.direction.branches import MotionBranch
 from ..models.direction.config import DEFAULT_TEXT, BranchConfig, TextConfig

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..models.body import skeleton, vector
 from ..models.body.config import DOWNSAMPLING, TokenizerConfig
 from ..models.body.tokenizer import MotionTokenizer
-from ..models.checkpoints.eight_bits import packed
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from .body_data import BodySource, BodyWindows, open_data, statistics
 from .body_points import hands_in_space

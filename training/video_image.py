@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
+from ..models.checkpoints.precision import halved
 from ..models.errors import EMO2Error
 from ..models.video.config import VideoConfig
 from ..models.video.model import VideoModel
@@ -148,7 +149,7 @@ def network_config(profile: str, changes: Mapping[str, Any]) -> VideoConfig:
 def export_video(video: VideoModel, folder: Path, notes: Mapping[str, str]) -> Path:
     """The network as float16, as the nodes load it."""
     config = video.config
-    tensors = {name: value.half() for name, value in video.state_dict().items()}
+    tensors = halved(video)
     name = "emo2_video_tiny.safetensors" if max(config.size) <= 256 else "emo2_video.safetensors"
     profile = "tiny" if max(config.size) <= 256 else "paper"
     return save_checkpoint(folder / name, "video", config.to_dict(), tensors, notes={**notes, "profile": profile})

@@ -146,6 +146,8 @@ def beats(trial: Trial) -> Row:
     scores = [beat_alignment(sounds, some, lengths) for some in moved]
     pairs = np.stack([score.clips for score in scores], axis=1)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    if not len(pairs):
+        return figure("directed.beats", None, note="no clip has beats outside its span")
     note = f"BA {pairs[:, 0].mean():.3f}, of the voice alone {pairs[:, 1].mean():.3f}"
     return row("directed.beats", bootstrap(pairs, ratio), note)
 

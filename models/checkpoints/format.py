@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import EMO2Error
 from ..whole_files import whole_file
-from .eight_bits import unpacked
+from .precision import unpacked
 
 VERSION = 1
 KINDS = {

@@ -1,7 +1,8 @@
-"""Weights in eight bits a number: each row of a matrix as whole numbers from -127 to 127, with the row's own scale.
+"""How precisely a file holds weights: in half precision, or in eight bits a number. Networks compute with ordinary
+floats; a file is unpacked as it is read.
 
-What is lost is at most half a step, 1/254 of the row's largest weight. Networks compute with ordinary floats: a file is
-unpacked as it is read. (Per-channel symmetric weight quantisation, Jacob et al. 2018; of the weights alone.)
+Eight bits: each row of a matrix as whole numbers from -127 to 127 with the row's own scale. At most half a step is
+lost, 1/254 of the row's largest weight (per-channel symmetric quantisation, Jacob et al. 2018; of the weights alone).
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SCALE = ":scale"
 """What the name of a packed tensor's scales ends with."""
 LEAST = 1024
 """Tensors of fewer numbers are not worth it."""
+
+
+def halved(module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters in half precision; buffers, such as the statistics of its data, as they are."""
+    names = {name for name, _ in module.named_parameters()}
+    return {name: value.half() if name in names else value for name, value in module.state_dict().items()}
 
 
 def packed(tensors: Mapping[str, Tensor], exact: Sequence[str] = ()) -> dict[str, Tensor]:

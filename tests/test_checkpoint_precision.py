@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from emo2.models.checkpoints.eight_bits import SCALE, packed, unpacked
 from emo2.models.checkpoints.format import load_checkpoint, read_tensors, save_checkpoint
+from emo2.models.checkpoints.precision import SCALE, packed, unpacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
