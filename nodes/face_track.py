@@ -13,6 +13,7 @@ from ..models.audio.timing import frame_count
 from ..models.direction.script import Script, parse_script
 from ..models.errors import EMO2Error
 from ..models.picture import image_of
+from ..models.pose.expression import emotions_seen
 from ..models.pose.eye_opening import blink_ratio
 from ..models.types import Motion
 from ..models.video.blinks import PER_MINUTE, natural_blinks, written_blinks
@@ -23,6 +24,8 @@ from . import host
 from .registry import node
 
 BLINKS = ("natural", "written", "video", "none")
+VIDEO = "as in the video"
+"""The emotion that is read from a motion's face."""
 CHECKED = (25.0, 250)
 """Frames a second, and frames, at which a written track is looked at before anything runs."""
 FPS = ("FLOAT", {"default": 25.0, "min": 1.0, "max": 240.0, "step": 1.0, "round": 0.001,
@@ -133,16 +136,17 @@ class BlinkTrack(Track):
 @node("EMO2EmotionTrack", "EMO2 Emotion Track", "EMO2/video")
 class EmotionTrack(Track):
     DESCRIPTION = (
-        "Says which emotion the face shows: one throughout, and others over stretches of time, written like a "
-        "director's script: '0:03-0:05 surprised [strength 0.8]'."
+        "Says which emotion the face shows: one throughout or those of a person in a video, and others over stretches of "
+        "time, written like a director's script: '0:03-0:05 surprised [strength 0.8]'."
     )
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "emotion": (list(EMOTIONS), {"default": "neutral", "tooltip": "What the face shows where the text "
-                                                                              "says nothing."}),
+                "emotion": ([*EMOTIONS, VIDEO], {"default": "neutral",
+                    "tooltip": "What the face shows where the text says nothing. as in the video: as in the motion of "
+                               "EMO2 Extract Pose."}),
                 "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "round": 0.001,
                     "tooltip": "How strongly: 0 is neutral, 1 the whole emotion."}),
                 "text": ("STRING", {"default": "", "multiline": True,
@@ -153,15 +157,20 @@ class EmotionTrack(Track):
             },
             "optional": {
                 "audio": AUDIO,
-                "motion": ("EMO2_MOTION", {"tooltip": "Its length and frame rate."}),
+                "motion": ("EMO2_MOTION", {"tooltip": "Its length and frame rate; as in the video: the one of EMO2 "
+                                                      "Extract Pose with the face in it."}),
                 "face": ("EMO2_FACE", {"tooltip": "A track whose blinks are kept, from EMO2 Blink Track."}),
+                "calm": ("EMO2_MOTION", {"tooltip": "As in the video: the same person with a calm face (EMO2 Extract "
+                                                    "Pose of a picture). Without it, what the face mostly is like in "
+                                                    "the video is taken for calm."}),
             },
         }  # fmt: skip
 
     @classmethod
     def VALIDATE_INPUTS(cls, emotion: str | None = None, text: str | None = None) -> bool | str:
         try:
-            emotion_weights(_script(text or "", None), CHECKED[1], CHECKED[0], emotion or "neutral", where="text")
+            base = "neutral" if emotion in (None, VIDEO) else str(emotion)
+            emotion_weights(_script(text or "", None), CHECKED[1], CHECKED[0], base, where="text")
         except EMO2Error as error:
             return str(error)
         return True
@@ -169,10 +178,17 @@ class EmotionTrack(Track):
     def make(
         self, emotion: str, strength: float, text: str, fps: float, seconds: float,
         audio: dict[str, Any] | None = None, motion: Motion | None = None, face: FaceTrack | None = None,
+        calm: Motion | None = None,
     ) -> tuple[FaceTrack, torch.Tensor, float, int]:  # fmt: skip
         track = base_track(face, motion, audio, fps, seconds)
         script = _script(text, track.duration)
-        shown = emotion_weights(script, len(track), track.fps, emotion, strength, "text")
+        base: str | np.ndarray = emotion
+        if emotion == VIDEO:
+            if motion is None:
+                remedy = "Connect the motion of EMO2 Extract Pose, or choose an emotion."
+                raise EMO2Error("motion", "a motion with the face of a video", "none", remedy)
+            base = emotions_seen(motion, calm)
+        shown = emotion_weights(script, len(track), track.fps, base, strength, "text")
         return self.told(track.replace(emotion=shown, emotion_known=True))
 
 

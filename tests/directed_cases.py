@@ -61,7 +61,10 @@ def tokenizer(levels=2):
     """What the recipes ask a tokenizer for."""
     config = SimpleNamespace(codes=16, levels=levels, fps=25.0)
     count = lambda x: torch.arange(-(-x.shape[1] // 4)) % 16
-    return SimpleNamespace(config=config, encode=lambda x, mask: count(x).expand(1, levels, -1))
+    books = torch.randn(levels, 16, 8, generator=torch.Generator().manual_seed(0))
+    return SimpleNamespace(
+        config=config, encode=lambda x, mask: count(x).expand(1, levels, -1), codebooks=lambda: books
+    )  # fmt: skip
 
 
 def learn(module, dataset, steps, lr=3e-3, batch=16):

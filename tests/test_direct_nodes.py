@@ -7,7 +7,9 @@ import pytest
 import torch
 from emo2 import NODE_CLASS_MAPPINGS
 from emo2.models.errors import EMO2Error
+from emo2.models.video.face_track import EMOTIONS
 from emo2.nodes import host
+from emo2.training.puppets.world import Puppet
 from motion_cases import gestures
 
 NODES = {
@@ -139,6 +141,16 @@ def test_a_face_track_goes_through_both_nodes():
     assert not back.blink.any() and np.array_equal(back.emotion, both.emotion)
 
 
+def test_the_emotion_of_a_video_is_weakened_and_written_over():
+    puppets = [Puppet.draw(4, "held-out", seconds=2.0, emotion=emotion) for emotion in ("sad", None)]
+    motion, calm = (puppet.with_face(puppet.motion) for puppet in puppets)
+    given = {"emotion": "as in the video", "motion": motion, "calm": calm, "text": "1-1.5 happy [in 0, out 0]"}
+    whole, half = (run("EmotionTrack", **given, strength=strength)[0] for strength in (1.0, 0.5))
+    sad, happy = EMOTIONS.index("sad"), EMOTIONS.index("happy")
+    assert len(whole) == len(motion) and whole.emotion[10].argmax() == sad and whole.emotion[31, happy] == 1
+    assert half.emotion[10, sad] == pytest.approx(whole.emotion[10, sad] / 2, abs=1e-5)
+
+
 def test_blinks_take_their_length_from_what_is_connected():
     motion = gestures(1, 60, fps=30.0)
     assert run("BlinkTrack", motion=motion, audio=sound())[2:] == (30.0, 60)
@@ -157,6 +169,7 @@ def test_blinks_take_their_length_from_what_is_connected():
         ("BlinkTrack", {"per_minute": 500.0}, "per_minute"),
         ("EmotionTrack", {"text": "1 bored"}, "text, line 1"),
         ("EmotionTrack", {"emotion": "bored"}, "emotion"),
+        ("EmotionTrack", {"emotion": "as in the video"}, "motion: .*face of a video"),
         ("EmotionTrack", {"text": "1-3 sad", "seconds": 2.0}, "0:02"),
     ],
 )
@@ -173,6 +186,7 @@ def test_errors_name_the_node_and_the_input(name, given, told):
         ("EmotionTrack", {"text": "1 bored"}, False),
         ("EmotionTrack", {"emotion": "sad", "text": "1 happy"}, True),
         ("EmotionTrack", {}, True),
+        ("EmotionTrack", {"emotion": "as in the video"}, True),
         ("BlinkTrack", {}, True),
     ],
 )

@@ -85,9 +85,10 @@ class TextMotionRecipe(Recipe):
     def build(self) -> TextLesson:
         # The encoder anew: the loop has seeded torch for what is built here.
         self._encoder = self._new_encoder()
-        levels = load_tokenizer(self.tokenizer).config
-        config = fitted(self.config, levels, text_width=self._encoder.width)
-        return TextLesson(MotionBranch(config), self._encoder, self.train_encoder)
+        tokenizer = load_tokenizer(self.tokenizer)
+        branch = MotionBranch(fitted(self.config, tokenizer.config, text_width=self._encoder.width))
+        branch.begin_with_codes(tokenizer.codebooks())
+        return TextLesson(branch, self._encoder, self.train_encoder)
 
     def dataset(self) -> MaskedWindows:
         config = fitted(self.config, load_tokenizer(self.tokenizer).config)

@@ -112,7 +112,11 @@ class MotionTokenizer(nn.Module):
 
     def codebook(self) -> np.ndarray:
         """(K, C) float32: the vectors of the first codebook, by which tokens are alike or not."""
-        return self.quantiser.lookup(torch.arange(self.config.codes)[None, None])[0].detach().float().cpu().numpy()
+        return self.codebooks()[0].detach().cpu().numpy()
+
+    def codebooks(self) -> Tensor:
+        """(Q, K, C): the vectors of all codebooks."""
+        return torch.stack([book.codes for book in self.quantiser.books]).float()  # type: ignore[misc]
 
     def tokens(self, body: WholeBody) -> np.ndarray:
         """Codes (Q, n) of a body at any frame rate, n = ceil(frames at the config's rate / 4)."""

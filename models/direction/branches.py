@@ -56,6 +56,18 @@ class MotionBranch(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
 
+    @torch.no_grad()
+    def begin_with_codes(self, books: Tensor) -> None:
+        """Let like codes begin alike: embeddings and outputs from the tokenizer's codebooks (levels, codes, C)."""
+        width = self.config.width
+        turn = torch.randn(books.shape[-1], width) / books.shape[-1] ** 0.5
+        books = books.float() if books.shape[-1] == width else books.float() @ turn
+        books = (books - books.mean(1, keepdim=True)) / books.std(dim=(1, 2), keepdim=True).clamp_min(1e-6)
+        self.embed.weight[: self.config.codes] = 0.5 * books[0]
+        self.out.weight.copy_(0.1 * books[0])
+        if self.residual is not None:
+            self.residual.embed.weight.copy_(0.5 * books[1 : self.config.levels].flatten(0, 1))
+
     def prepare(self, batch: int, count: int, given: Told | Heard | None, valid: Tensor | None = None) -> Prepared:
         """Everything of `hidden` that does not depend on the codes. valid (B, n) bool: False marks padding."""
         added, memory, attend = self.listen(given, batch, count, valid)

@@ -20,7 +20,10 @@ class ResidualHead(nn.Module):
         self.level = nn.Embedding(further, width)
         self.layers = nn.ModuleList(ResidualLayer(config) for _ in range(config.residual_layers))
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, config.codes)
+        # Each level's codes are told by their own embeddings (MoMask, section 3.3): one table of outputs for all levels
+        # would ask of each number what it cannot mean at all of them.
+        self.scale = nn.Parameter(torch.full((further,), 0.1))
+        self.bias = nn.Parameter(torch.zeros(further, config.codes))
         nn.init.normal_(self.embed.weight, std=0.5)
 
     def forward(self, state: Tensor, codes: Tensor, level: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -37,7 +40,9 @@ class ResidualHead(nn.Module):
         shown = None if valid is None else valid[:, None, None, :]
         for layer in self.layers:
             x = layer(x, rotation, shown)
-        return self.out(self.norm(x))
+        table = self.embed.weight.reshape(further, self.codes, -1)[level - 1]
+        logits = self.norm(x) @ table.transpose(1, 2)
+        return logits * self.scale[level - 1][:, None, None] + self.bias[level - 1][:, None]
 
 
 class ResidualLayer(nn.Module):

@@ -6,18 +6,23 @@ import numpy as np
 
 from ..direction.script import Script
 from ..errors import EMO2Error
-from .face_track import EMOTIONS, weights
+from .face_track import EMOTIONS, NEUTRAL, weights
 
 
 def emotion_weights(
-    script: Script | None, count: int, fps: float, base: str = "neutral", strength: float = 1.0, where: str = "script"
-) -> np.ndarray:
-    """Weights (count, 8) of EMOTIONS: `base` at its strength of 0..1, and over it the script's lines.
+    script: Script | None, count: int, fps: float, base: str | np.ndarray = "neutral", strength: float = 1.0,
+    where: str = "script",
+) -> np.ndarray:  # fmt: skip
+    """Weights (count, 8) of EMOTIONS: `base`, one emotion or its weights (count, 8), at a strength of 0..1, and over it
+    the script's lines.
 
     A line's text is an emotion's name; its strength of 0..1 is mixed with neutral, and its blends fade between the base
     and it. Each row adds up to 1. where: the script's input, for errors.
     """
-    track = np.tile(weights(base, strength).astype(np.float64), (count, 1))
+    if isinstance(base, str):
+        track = np.tile(weights(base, strength).astype(np.float64), (count, 1))
+    else:
+        track = weights(EMOTIONS[NEUTRAL]) * (1 - strength) + np.asarray(base, np.float64) * strength
     times = (np.arange(count) + 0.5) / fps
     for beat in () if script is None else script.lines:
         name = beat.text.casefold().strip(" .!")
