@@ -136,7 +136,7 @@ class BlinkTrack(Track):
 @node("EMO2EmotionTrack", "EMO2 Emotion Track", "EMO2/video")
 class EmotionTrack(Track):
     DESCRIPTION = (
-        "Says which emotion the face shows: one throughout or those of a person in a video, and others over stretches of "
+        "Says which emotion the face shows: one throughout, or as a person in a video, and others over stretches of "
         "time, written like a director's script: '0:03-0:05 surprised [strength 0.8]'."
     )
 

@@ -33,7 +33,8 @@ class Amounts:
     whole gestures with true and with generated motion. motions, motion_seconds: stage 1; fit: training clips behind
     classifiers; speeds: samples of the speed control; longs, long_seconds: motions with seams; among: how many people,
     or motions, one is picked from; modes: clips in each mode; ablated: clips of each ablation; asked_sharp: of the
-    one of hand confidence; spoken: of the one of interaction; rounds: how often each action is asked for; bodies:
+    one of hand confidence; spoken: of the one of interaction; framed: clips of each
+    framing; moods: clips with emotions; rounds: how often each action is asked for; bodies:
     clips that go through the motion tokenizer.
     """
 
@@ -61,6 +62,8 @@ class Amounts:
     ablated: int = 8
     asked_sharp: int = 24
     spoken: int = 24
+    framed: int = 16
+    moods: int = 32
     rounds: int = 2
     bodies: int = 96
 
@@ -71,7 +74,7 @@ class Amounts:
             clips=6, frames=24, made=4, alone=4, drifts=1, drift_seconds=4.0, speakers=1, voice_seconds=2.0,
             pictures=24, renders=20, lively=1, lively_seconds=2.0, motions=32, motion_seconds=5.0, fit=60, speeds=12,
             longs=1, long_seconds=26.0, modes=4, ablated=3, asked_sharp=3, spoken=3,
-            rounds=1, bodies=12,
+            framed=2, moods=3, rounds=1, bodies=12,
         )  # fmt: skip
 
     def with_clips(self, clips: int | None) -> Amounts:
@@ -88,14 +91,19 @@ class Amounts:
 class Scene:
     """A held-out puppet and `frames` frames of what it does, painted when asked for."""
 
-    def __init__(self, number: int, frames: int, style: str | None = None):
-        self.number, self.frames, self.style = number, frames, style
+    def __init__(
+        self, number: int, frames: int, style: str | None = None, framing: str | None = None, emotion: str | None = None
+    ):
+        self.number, self.frames, self.style, self.framing, self.emotion = number, frames, style, framing, emotion
 
     @cached_property
     def puppet(self) -> Puppet:
         from ...training.puppets.world import Puppet
 
-        return Puppet.draw(self.number, SPLIT, seconds=max(self.frames / FPS, SHORTEST), style=self.style)
+        seconds = max(self.frames / FPS, SHORTEST)
+        return Puppet.draw(
+            self.number, SPLIT, seconds=seconds, style=self.style, framing=self.framing, emotion=self.emotion
+        )
 
     @cached_property
     def motion(self) -> Motion:

@@ -83,6 +83,20 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
     "modes.both_mouth": ("voice and pose, mouth and sound, best correlation", at_least(0.5, 0.7)),
     "modes.both_share": ("the same, times that of voice alone", at_least(0.9)),
     "modes.both_hands": ("voice and pose, hands within 1/10 of the width", at_least(0.70, 0.90)),
+    # part framings: head, half body, full figure
+    **{f"framings.{framing}_{what}": (f"{words}: {label}", goal)
+       for framing, words in (("head", "head"), ("half", "half body"), ("full", "full figure"))
+       for what, label, goal in (
+           ("hands", "hands within 1/10 of the width", at_least(0.70, 0.90)),
+           ("mouth", "mouth and sound, best correlation", at_least(0.5, 0.7)),
+           ("identity", "the right person among 20", at_least(0.80, 0.95)))},
+    # part faces: blinks and emotions that are asked for
+    "faces.blink": ("asked blinks and seen ones, correlation", at_least(0.8)),
+    "faces.blink_true": ("the same measure on real renders", None),
+    "faces.emotion": ("emotions classified rightly", at_least(0.8)),
+    "faces.emotion_true": ("the same measure on real renders", None),
+    "faces.identity": ("the right person among 20, with facial controls", None),
+    "faces.identity_kept": ("with minus without facial controls, the right person", Goal(low=0)),
     # part directed: text says what, the voice says when
     "directed.codes": ("codes in use, share of the first codebook", at_least(0.8)),
     "directed.hands": ("through the tokens, hand joints off, share of the hand's size", at_most(0.05)),

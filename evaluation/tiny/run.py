@@ -18,7 +18,8 @@ WHERE = {
     "vae": ("pictures", "reconstruction"), "video": ("pictures", "measure"), "mouth": ("mouths", "measure"),
     "motion": ("motion", "measure"), "continuity": ("arms", "measure"), "drift": ("drift", "measure"),
     "speech": ("mouths", "real_voices"), "generation": ("generation", "measure"),
-    "modes": ("modes", "measure"), "directed": ("directed", "measure"), "ablations": ("ablations", "measure"),
+    "modes": ("modes", "measure"), "framings": ("faces", "framings"), "faces": ("faces", "measure"),
+    "directed": ("directed", "measure"), "ablations": ("ablations", "measure"),
 }  # fmt: skip
 """Part -> (module, function of a Bench that returns its rows)."""
 
