@@ -1,9 +1,12 @@
 """The relation bank and the translator: real poses come back for tokens, seams do not jump, builds fit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from emo2.models.direction.bank import (
     NORMAL,
+    STEP,
     BankClip,
     PoseBank,
     features,
@@ -56,10 +59,28 @@ def test_a_bank_keeps_its_clips_in_the_normal_form(world):
 
 def test_a_bank_goes_through_a_file(world, tmp_path):
     bank = world[0]
-    read = load_bank(save_bank(bank, tmp_path / "bank.npz"))
-    assert all(np.array_equal(getattr(read.motion, n), getattr(bank.motion, n)) for n in FRAME_FIELDS)
+    path = save_bank(bank, tmp_path / "bank.npz")
+    read = load_bank(path)
+    for name in FRAME_FIELDS:
+        kept, given = getattr(read.motion, name), getattr(bank.motion, name)
+        assert kept.dtype == given.dtype and kept.shape == given.shape, name
+        assert np.abs(kept.astype(float) - given.astype(float)).max(initial=0) <= STEP / 2 + 1e-6, name
     assert np.array_equal(read.codes, bank.codes) and np.array_equal(read.clips, bank.clips)
     assert np.array_equal(read.projected, bank.projected)
+    again = save_bank(read, tmp_path / "again.npz")
+    assert again.read_bytes() == path.read_bytes(), "nothing more is lost"
+    whole = {name: getattr(bank.motion, name) for name in FRAME_FIELDS}
+    np.savez_compressed(tmp_path / "first.npz", format="emo2-pose-bank", version=1, codes=bank.codes, clips=bank.clips,
+                        projected=bank.projected, tokenizer="", **whole)  # fmt: skip
+    assert all(np.array_equal(getattr(load_bank(tmp_path / "first.npz").motion, n), v) for n, v in whole.items())
+
+
+def test_places_far_outside_are_kept_exactly(world, tmp_path):
+    bank = world[0]
+    far = bank.motion.keypoints.copy()
+    far[::2] += 40
+    bank = dataclasses.replace(bank, motion=bank.motion.replace(keypoints=far))
+    assert np.array_equal(load_bank(save_bank(bank, tmp_path / "far.npz")).motion.keypoints, far)
 
 
 @pytest.mark.parametrize("content", [b"", b"no bank", None])

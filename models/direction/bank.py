@@ -7,7 +7,7 @@ place and shoulders of one width, in space arms of average length. A clip keeps 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,9 @@ from ..types import FRAME_FIELDS, SHOULDER_METRES, Framing, Motion
 NORMAL = Framing((0.5, 0.45), 0.36, (704, 512))
 """The framing of all poses in a bank."""
 FPS, PER_TOKEN = 25.0, DOWNSAMPLING
-FORMAT, VERSION = "emo2-pose-bank", 1
+FORMAT, VERSION = "emo2-pose-bank", 2
+STEP = 1 / 8192
+"""What a file keeps of places and turns: eighths of a millimetre, hundredths of a degree."""
 LAST = [15, 3, 6, 12, 9]
 """MANO's joints that the fingertips hang on, thumb first."""
 
@@ -146,11 +148,13 @@ def features(motion: Motion) -> np.ndarray:
 
 
 def save_bank(bank: PoseBank, path: Path | str) -> Path:
-    """Write a bank (.npz of plain arrays), whole or not at all."""
+    """Write a bank (.npz of plain arrays), whole or not at all; places and turns to `STEP`."""
     arrays = {"format": np.array(FORMAT), "version": np.array(VERSION), "codes": bank.codes, "clips": bank.clips}
-    arrays |= {"projected": bank.projected, "tokenizer": np.array(bank.tokenizer)} | {
-        name: getattr(bank.motion, name) for name in FRAME_FIELDS
-    }
+    arrays |= {"projected": bank.projected, "tokenizer": np.array(bank.tokenizer)}
+    for name in FRAME_FIELDS:
+        values = getattr(bank.motion, name)
+        changes = _changes(values) if values.dtype.kind == "f" else None
+        arrays |= {name: values} if changes is None else {f"{name}_changes": changes}
     return write_whole(path, lambda stream: np.savez_compressed(stream, allow_pickle=False, **arrays))
 
 
@@ -166,9 +170,30 @@ def load_bank(path: Path | str, where: str = "pose_bank") -> PoseBank:
                 raise EMO2Error(
                     where, f"a pose bank of version {VERSION} or earlier", f"another file ({path.name})", again
                 )
-            motion = Motion(fps=FPS, framing=NORMAL, **{name: archive[name] for name in FRAME_FIELDS})
+            fields = {name: archive[name] if name in archive else _summed(archive, name) for name in FRAME_FIELDS}
+            motion = Motion(fps=FPS, framing=NORMAL, **fields)
             return PoseBank(motion, archive["codes"], archive["clips"], archive["projected"], str(archive["tokenizer"]))
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, ValueError) as error:
         if isinstance(error, EMO2Error):
             raise
         raise EMO2Error(where, "a pose bank (.npz)", f"a damaged or other file ({path.name})", again) from error
+
+
+def _changes(values: np.ndarray) -> np.ndarray | None:
+    """(2, ...) uint8: low and high bytes of how much each number of (F, ...) changes from frame to frame, in `STEP`s,
+    frames last: nearly all high bytes are alike, which compresses to a tenth. None where they do not fit."""
+    scaled = np.rint(np.asarray(values, np.float64) / STEP)
+    if not np.abs(scaled).max(initial=0) < 1 << 30:
+        return None
+    change = np.moveaxis(np.diff(scaled.astype(np.int64), axis=0, prepend=0), 0, -1)
+    if np.abs(change).max(initial=0) >= 1 << 15:
+        return None
+    whole = change.astype(np.int16).view(np.uint16)
+    return np.stack([whole & 255, whole >> 8]).astype(np.uint8)
+
+
+def _summed(archive: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Numbers (F, ...) float32 of their `_changes`."""
+    low, high = archive[f"{name}_changes"].astype(np.uint16)
+    change = np.moveaxis((low | high << 8).view(np.int16).astype(np.int64), -1, 0)
+    return (np.cumsum(change, axis=0) * STEP).astype(np.float32)
