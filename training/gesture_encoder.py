@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
-from ..models.checkpoints.precision import halved
+from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from ..models.motion.gesture_encoder import NUMBERS, GestureEncoder, GestureEncoderConfig, held, windows
 from .motion_data import Source, check_sources, open_sources, statistics
@@ -74,7 +74,11 @@ class GestureEncoderRecipe(Recipe):
         network = module.network
         return [
             save_checkpoint(
-                path, "gesture_encoder", network.config.to_dict(), halved(network), notes=dict(notes) | what
+                path,
+                "gesture_encoder",
+                network.config.to_dict(),
+                packed(network.state_dict()),
+                notes=dict(notes) | what,
             )
         ]
 

@@ -18,7 +18,7 @@ from torch import nn
 from ..models import audio
 from ..models.audio.encoder import VoiceEncoder
 from ..models.checkpoints.format import load_checkpoint, save_checkpoint
-from ..models.checkpoints.precision import halved
+from ..models.checkpoints.precision import halved, packed
 from ..models.errors import EMO2Error
 from ..models.motion import MotionConfig, MotionTransformer
 from .motion_data import Source, check_sources, open_sources, statistics
@@ -102,8 +102,8 @@ class MotionRecipe(Recipe):
         what = {"description": "Hand motion from a voice, trained with `emo2 train motion`."}
         written = [
             save_checkpoint(
-                folder / f"emo2_motion_{self.label}.safetensors", "motion", motion.config.to_dict(), halved(motion),
-                notes=notes | what,
+                folder / f"emo2_motion_{self.label}.safetensors", "motion", motion.config.to_dict(),
+                packed(motion.state_dict()), notes=notes | what,
             )
         ]  # fmt: skip
         if not self.train_encoders:

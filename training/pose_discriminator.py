@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import save_checkpoint
-from ..models.checkpoints.precision import halved
+from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from ..models.video import pose_discriminator as network
 from .memory import keep_freed_memory
@@ -64,7 +64,7 @@ class PoseDiscriminatorRecipe(Recipe):
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
         learned: Any = module.network
-        tensors = halved(learned)
+        tensors = packed(learned.state_dict())
         path = folder / "emo2_pose_discriminator_tiny.safetensors"
         return [save_checkpoint(path, "pose_discriminator", learned.config, tensors, notes=notes)]
 

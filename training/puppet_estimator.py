@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ..models.checkpoints.format import load_checkpoint, save_checkpoint
-from ..models.checkpoints.precision import halved
+from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from ..models.pose.puppet_estimator import HANDS, MOUTH, POINTS, STRIDE, TINY, PuppetEstimator, build
 from ..models.video import vae
@@ -74,7 +74,7 @@ class PuppetEstimatorRecipe(Recipe):
         return PuppetPictures(self.seed, self.chosen)
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        tensors = halved(module.network)  # type: ignore[arg-type]
+        tensors = packed(module.network.state_dict())  # type: ignore[arg-type]
         path = Path(folder) / "emo2_puppet_estimator_tiny.safetensors"
         before = steps_before(self.chosen.begin, "puppet_estimator") if self.chosen.begin else {}
         return [save_checkpoint(path, "puppet_estimator", self.chosen.network, tensors, notes={**notes, **before})]
