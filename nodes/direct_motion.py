@@ -152,7 +152,7 @@ class SampleDirectedMotion:
                 "model": ("EMO2_DIRECTED_MODEL", {"tooltip": "From EMO2 Load Directed Motion Model."}),
                 "seed": ("INT", {**seed, "tooltip": "Another number gives another performance of the same script."}),
                 "steps": ("INT", {"default": 10, "min": 1, "max": 1000,
-                    "tooltip": "Decoding steps for every ten seconds; 8 to 20 is usual."}),
+                    "tooltip": "Decoding steps for each window of some seconds; 8 to 20 is usual."}),
                 "text_cfg": ("FLOAT", {**cfg, "default": 3.0,
                     "tooltip": "How strictly the script is followed; each line's own strength multiplies it."}),
                 "voice_cfg": ("FLOAT", {**cfg, "default": 2.0,

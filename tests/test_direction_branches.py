@@ -193,3 +193,31 @@ def test_branches_must_fit_each_other():
         TwoBranchConfig(branch_config("text", width=64), branch_config("audio"))
     with pytest.raises(ValueError, match="fusion"):
         two_branch_config("sideways")
+
+
+@pytest.mark.parametrize("width", [8, 32])
+def test_like_codes_begin_alike(width):
+    """Embeddings and outputs begin with the codebooks' geometry, whatever their width; the mask keeps its own."""
+    torch.manual_seed(0)
+    branch = MotionBranch(branch_config(levels=3))
+    mask, books = branch.embed.weight[16].clone(), torch.randn(3, 16, width)
+    books[:, 1] = books[:, 0] + 0.01
+    branch.begin_with_codes(books)
+    assert torch.equal(branch.embed.weight[16], mask)
+    further = branch.residual.embed.weight.reshape(2, 16, -1)
+    for table in (branch.embed.weight[:16], branch.out.weight, *further):
+        apart = torch.cdist(table, table)
+        assert apart[0, 1] < 0.05 * apart[0, 2:].min()
+    assert branch.embed.weight[:16].std().item() == pytest.approx(0.5, rel=0.3)
+
+
+def test_each_residual_level_has_outputs_of_its_own():
+    torch.manual_seed(0)
+    head = MotionBranch(branch_config(levels=3)).residual
+    state, codes = torch.randn(2, 5, 32), torch.zeros(2, 3, 5, dtype=torch.long)
+    before = [head(state, codes, torch.full((2,), level)) for level in (1, 2)]
+    with torch.no_grad():
+        head.embed.weight[16:] += torch.randn(16, 32)
+        head.bias[1] += 1
+    after = [head(state, codes, torch.full((2,), level)) for level in (1, 2)]
+    assert torch.equal(before[0], after[0]) and not torch.allclose(before[1], after[1], atol=0.1)

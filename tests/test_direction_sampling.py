@@ -154,7 +154,7 @@ def test_residual_levels_are_filled():
     made = branch(levels=3)
     codes = sample(made, asked(40), 40, steps=2)
     assert codes.shape == (3, 40) and codes.min() >= 0 and codes.max() < 16
-    assert len(np.unique(codes[1])) > 3
+    assert len(np.unique(codes[1])) > 1 and len(np.unique(codes[2])) > 1
 
 
 def test_progress_counts_every_step_of_every_window():

@@ -19,7 +19,7 @@ BANK, POSES = "emo2_pose_bank_tiny.npz", 64
 """The bank's file, and how many puppets lend it their poses."""
 FUSIONS = ("layers", "last", "none")
 """The ablation's trainings: where the text branch is added to the audio branch."""
-FUSION_STEPS = 1500
+FUSION_STEPS = 800
 
 Training = Callable[..., Stage]
 
