@@ -1,10 +1,13 @@
-"""Where hands are in space by the vectors of `models/body/vector.py`, with gradients, for the tokenizer's loss.
+"""Where a body is in space by the vectors of `models/body/vector.py`, with gradients, for the tokenizer's loss.
 
 Turns add up along spine and arm: six small errors of local turns are one large error of a hand. A loss in space (as the
 geometric losses of MDM, Tevet et al. 2023, equations 3 to 5) sees that, one of turns does not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,29 +27,62 @@ def matrices(six: Tensor) -> Tensor:
     return torch.stack([first, second, torch.cross(first, second, dim=-1)], -1)
 
 
-def hands_in_space(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (..., 384), not normalised, to wrists (..., 2, 3) from the neck root and the 20 points of both hands
-    (..., 2, 20, 3) from their wrists; metres, camera axes, left first."""
+class InSpace(NamedTuple):
+    """Metres, camera axes, left first. wrists (..., 2, 3) from the neck root. hands (..., 2, 20, 3): the points of both
+    hands from their wrists. head (..., 2, 3): the nose and the crown from the neck root. legs (..., 3, 2, 3): knees,
+    ankles and feet, and pelvis (..., 3), from where a resting neck root is."""
+
+    wrists: Tensor
+    hands: Tensor
+    head: Tensor
+    legs: Tensor
+    pelvis: Tensor
+
+
+HEAD_POINTS = ((0.0, -0.05, -0.12), (0.0, -0.2, 0.0))
+"""Nose and crown from the head's joint at rest."""
+
+
+def in_space(values: Tensor) -> InSpace:
+    """Vectors (..., 384), not normalised, to places."""
     local = lambda joint: matrices(values[..., vector.joint(joint)])
     rest = torch.tensor(skeleton.REST_JOINTS, dtype=values.dtype, device=values.device)
     tips = torch.tensor(skeleton.REST_TIPS, dtype=values.dtype, device=values.device)
     step = lambda joint: rest[joint] - rest[skeleton.PARENTS[joint]]
     turned = lambda turn, offset: (turn @ offset[:, None])[..., 0]
-    chest = local(skeleton.PELVIS)
+    pelvis = local(skeleton.PELVIS)
+    chest = pelvis
     for joint in skeleton.SPINE:
         chest = chest @ local(joint)
-    wrists, hands = [], []
+    # The neck root is where rest has its origin, carried by the chest.
+    neck = chest @ local(skeleton.NECK)
+    head = neck @ local(skeleton.HEAD)
+    place = turned(chest, rest[skeleton.NECK]) + turned(neck, step(skeleton.HEAD))
+    ends = torch.tensor(HEAD_POINTS, dtype=values.dtype, device=values.device)
+    heads = torch.stack([place + turned(head, end) for end in ends], -2)
+    wrists, hands, legs = [], [], []
+    base = rest[skeleton.PELVIS] + values[..., vector.ROOT]
     for hand, arm in enumerate(ARM):
-        # The neck root is where rest has its origin, carried by the chest.
-        turn, place = chest, turned(chest, rest[arm[0]])
-        for before, joint in zip((None, *arm[:-1]), arm):
-            if before is not None:
-                place = place + turned(turn, step(joint))
-            turn = turn @ local(joint)
-        points = _fingers(turn, values, hand, rest, tips[hand])
+        turn, place = _along(chest, turned(chest, rest[arm[0]]), arm, local, step)[-1]
         wrists.append(place)
-        hands.append(points)
-    return torch.stack(wrists, -2), torch.stack(hands, -3)
+        hands.append(_fingers(turn, values, hand, rest, tips[hand]))
+        leg = [joints[hand] for joints in (skeleton.HIPS, skeleton.KNEES, skeleton.ANKLES, skeleton.FEET)]
+        found = _along(pelvis, base + turned(pelvis, step(leg[0])), leg, local, step)
+        legs.append(torch.stack([place for _, place in found[1:]], -2))
+    return InSpace(torch.stack(wrists, -2), torch.stack(hands, -3), heads, torch.stack(legs, -2), base)
+
+
+def _along(
+    turn: Tensor, place: Tensor, joints: Sequence[int], local: Callable[[int], Tensor], step: Callable[[int], Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """Turn and place of joints that hang on one another, the first one at `place` on what is turned by `turn`."""
+    found = []
+    for number, joint in enumerate(joints):
+        if number:
+            place = place + (turn @ step(joint)[:, None])[..., 0]
+        turn = turn @ local(joint)
+        found.append((turn, place))
+    return found
 
 
 def _fingers(wrist: Tensor, values: Tensor, hand: int, rest: Tensor, tips: Tensor) -> Tensor:

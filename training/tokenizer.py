@@ -22,17 +22,19 @@ from ..models.checkpoints.format import save_checkpoint
 from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from .body_data import BodySource, BodyWindows, open_data, statistics
-from .body_points import hands_in_space
+from .body_points import InSpace, in_space
 from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
 
-WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0, "space": 1.0}
+WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0, "space": 1.0, "space_velocity": 0.5}
 """What the parts beside the reconstruction count (T2M-GPT's values), and within it the turns of shoulders, elbows and
-wrists: a finger's turn counts 1. space: where wrists and hands are in space (see `body_points`), in units of
-`WRIST_SCALE` and `HAND_SCALE`."""
-WRIST_SCALE, HAND_SCALE = 0.1, 0.05
-"""Metres that count as one."""
+wrists: a finger's turn counts 1. space: where the body is in space (see `body_points`), in units of `SCALES`;
+space_velocity: how that changes from frame to frame, in units of `SPEED_SCALES`."""
+SCALES = InSpace(wrists=0.1, hands=0.05, head=0.03, legs=0.1, pelvis=0.05)  # type: ignore[arg-type]
+"""Metres that count as one: a nod is smaller than a wave."""
+SPEED_SCALES = InSpace(wrists=0.02, hands=0.01, head=0.005, legs=0.02, pelvis=0.01)  # type: ignore[arg-type]
+"""Metres from frame to frame that count as one."""
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "profile": "tiny", "network": {}, "window": 64, "level_dropout": 0.2, "mirror": True,
@@ -119,36 +121,53 @@ class TokenizerLesson(nn.Module):
         change = _mean(F.smooth_l1_loss(made.diff(dim=1), truth.diff(dim=1), reduction="none"), both)
         losses = rebuilt + self.weights["velocity"] * change + self.weights["commitment"] * result.commitment
         parts = {"rebuilt": rebuilt, "velocity": change, "commitment": result.commitment}
-        if self.weights["space"]:
-            space, off = in_space(result.reconstruction.float(), batch["motion"].float(), known)
-            losses = losses + self.weights["space"] * space
-            parts |= {"space": space, "hands_mm": 1000 * off}
+        if self.weights["space"] or self.weights["space_velocity"]:
+            place, speed, off = space_losses(result.reconstruction.float(), batch["motion"].float(), known)
+            losses = losses + self.weights["space"] * place + self.weights["space_velocity"] * speed
+            parts |= {"space": place, "space_velocity": speed, "hands_mm": 1000 * off}
         parts |= {"in_use": result.perplexity.mean().expand(len(losses))}
         return losses, {name: value.detach() for name, value in parts.items()}
 
 
-def in_space(made: Tensor, true: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) smooth L1 of wrists and of hands' points in space, and (B,) metres that the points are off, of vectors
-    (B, T, 384) not normalised; hands that are not known count nothing. Of each token one frame is looked at, at random:
-    the next ones are much the same."""
-    pick = torch.randint(DOWNSAMPLING, (), device=made.device) if made.shape[1] > DOWNSAMPLING else 0
-    made, true, known = (v[:, pick::DOWNSAMPLING] for v in (made, true, known))
-    numbers = [int(vector.hand_numbers(hand)[0]) for hand in (0, 1)]
-    seen = known[..., numbers].to(made.dtype)
-    wrists, hands = hands_in_space(made)
+def space_losses(made: Tensor, true: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B,) smooth L1 of a body's places and of how they change from frame to frame, and (B,) metres that the points of
+    the hands are off, of vectors (B, T, 384) not normalised; hands that are not known count nothing.
+
+    Of each token two neighbouring frames are looked at, from a random one on: the others are much the same.
+    """
+    last = made.shape[1] - 1
+    pick = torch.randint(min(DOWNSAMPLING, last), (), device=made.device)
+    first = torch.arange(pick, last, DOWNSAMPLING, device=made.device)
+    frames = torch.cat([first, first + 1])
+    shown = in_space(made[:, frames])
     with torch.no_grad():
-        true_wrists, true_hands = hands_in_space(true)
-    place = F.smooth_l1_loss(wrists / WRIST_SCALE, true_wrists / WRIST_SCALE, reduction="none").mean(-1)
-    shape = F.smooth_l1_loss(hands / HAND_SCALE, true_hands / HAND_SCALE, reduction="none").mean((-1, -2))
-    off = (hands - true_hands).detach().norm(dim=-1).mean(-1)
-    return _mean(place + shape, seen), _mean(off, seen)
+        truth = in_space(true[:, frames])
+    hands = known[:, frames][..., [int(vector.hand_numbers(hand)[0]) for hand in (0, 1)]].to(made.dtype)
+    place, speed = made.new_zeros(len(made)), made.new_zeros(len(made))
+    for name, a, b, scale, speed_scale in zip(InSpace._fields, shown, truth, SCALES, SPEED_SCALES):
+        seen = hands if name in ("wrists", "hands") else torch.ones_like(hands[..., :1])
+        if name == "hands":
+            off = _mean((a - b).detach().norm(dim=-1).mean(-1), seen)
+        away = (a - b).flatten(3) if name in ("wrists", "hands") else (a - b).flatten(2)[:, :, None]
+        before, after = away.chunk(2, dim=1)
+        place = place + _mean(_smooth(away / scale).mean(-1), seen)
+        speed = speed + _mean(_smooth((after - before) / speed_scale).mean(-1), seen[:, : len(first)])
+    return place, speed, off
+
+
+def _smooth(value: Tensor) -> Tensor:
+    """Huber's smooth L1 of what something is off."""
+    return F.smooth_l1_loss(value, torch.zeros_like(value), reduction="none")
 
 
 def emphasis(arms: float = WEIGHTS["arms"]) -> np.ndarray:
-    """(384,): what an error of each number counts. An arm's turns carry the hand; velocities follow from turns."""
+    """(384,): what an error of each number counts. An arm's turns carry the hand, a head's are small and say much;
+    velocities follow from turns."""
     share = np.ones(vector.SIZE)
-    for joint in (skeleton.PELVIS, *skeleton.SPINE):
+    for joint in (skeleton.PELVIS, *skeleton.SPINE, *skeleton.HIPS, *skeleton.KNEES):
         share[vector.joint(joint)] = 2.0
+    for joint in (skeleton.NECK, skeleton.HEAD):
+        share[vector.joint(joint)] = 4.0
     for joint in (*skeleton.SHOULDERS, *skeleton.ELBOWS, *skeleton.WRISTS):
         share[vector.joint(joint)] = arms
     share[vector.ROOT] = 4.0

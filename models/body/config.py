@@ -46,5 +46,5 @@ class TokenizerConfig(JsonConfig):
 
     @classmethod
     def tiny(cls) -> TokenizerConfig:
-        """The shipped size: width 72, and five residual codebooks for the hands."""
-        return cls(width=72, depth=2, kernel=1, code_width=64, residual=5)
+        """The shipped size: width 96, and five residual codebooks for the hands."""
+        return cls(width=96, depth=2, kernel=1, code_width=64, residual=5)
