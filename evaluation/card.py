@@ -6,10 +6,11 @@ Its figures are those of the stored evaluation, word for word; nothing is measur
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..models.checkpoints.format import KINDS, Header, read_header, read_tensors
+from ..models.direction.bank import FPS, PER_TOKEN, load_bank
 from ..models.errors import EMO2Error
 from .report import MEANING, MISSING, Report, markdown
 from .tiny import PARTS
@@ -24,6 +25,9 @@ TITLES = {
     "drift": "Long videos",
     "generation": "With and without motion generation",
     "modes": "Led by a pose, by a voice, by both",
+    "framings": "Heads, half bodies, full figures",
+    "faces": "Blinks and emotions that are asked for",
+    "directed": "Directed motion: text says what, the voice says when",
     "ablations": "What each piece is worth",
 }
 INTRODUCTION = """\
@@ -51,6 +55,8 @@ LIMITS = """\
 - Hand confidence changes next to nothing: what they learned from has its hands where the maps say, sure or not. Taught
   where it has something to say (the ablation's puppets, whose hands are misjudged half of the time), it counts.
 - Fingers are blurred at this size; what they do is better seen in the motion than in the picture.
+- Directed motion knows the puppets' 48 actions, in many words, and speech. Nods, bows, steps and how many fingers are
+  up are often lost in the motion tokens.
 - Figures marked "{short}" or "{missing}" are just that: nothing here is estimated.
 
 ## Licence
@@ -67,7 +73,8 @@ def model_card(folder: Path, report: Report) -> str:
         raise EMO2Error("--models", "a folder with checkpoints of the pack", f"none in {folder}", "Name another one.")
     size = picture_size(headers)
     words = {"size": size, "short": "short", "missing": MISSING}
-    sections = [INTRODUCTION.format(**words), files(headers), DATA, figures(report), LIMITS.format(**words)]
+    made = files(headers, sorted(folder.glob("*.npz")))
+    sections = [INTRODUCTION.format(**words), made, DATA, figures(report), LIMITS.format(**words)]
     return "\n".join(section.rstrip() + "\n" for section in sections)
 
 
@@ -77,8 +84,8 @@ def picture_size(headers: list[Header]) -> str:
     return " x ".join(str(side) for side in sizes[0]) if sizes else "128 x 96"
 
 
-def files(headers: list[Header]) -> str:
-    """A table of the files: what, how large, from which data, seed and steps."""
+def files(headers: list[Header], banks: Sequence[Path] = ()) -> str:
+    """A table of the files: what, how large, from which data, seed and steps; banks: those of poses."""
     lines = [
         "## Files",
         "",
@@ -95,9 +102,14 @@ def files(headers: list[Header]) -> str:
         told = [text.replace("|", "/").replace("\n", " ") for text in told]
         cells = [f"`{header.name}`", KINDS[header.kind], count, f"{size / 1e6:.2f} MB", *told]
         lines.append("| " + " | ".join(cells) + " |")
+    for path in banks:
+        bank, size = load_bank(path), path.stat().st_size
+        total += size
+        what = f"real poses for directed motion, {len(bank) * PER_TOKEN / FPS:.0f} s"
+        lines.append(f"| `{path.name}` | {what} | | {size / 1e6:.2f} MB | {len(bank.projected)} puppets | | |")
     lines += [
         "",
-        f"{total / 1e6:.1f} MB in all. Every file holds its config, data, seed, steps and figures as metadata.",
+        f"{total / 1e6:.1f} MB in all. Every network holds its config, data, seed, steps and figures as metadata.",
     ]
     return "\n".join(lines)
 
@@ -141,7 +153,7 @@ def metrics_of(report: Report, kind: str) -> Mapping[str, float]:
     parts = {
         "vae": ("vae",), "video": ("video", "mouth", "speech", "continuity", "drift"), "motion": ("motion",),
         "audio": ("motion", "mouth"), "clip_vision": ("motion",), "gesture_encoder": ("motion",),
-        "pose_discriminator": (), "puppet_estimator": ("video",),
+        "pose_discriminator": (), "puppet_estimator": ("video",), "direction": ("directed",),
     }.get(kind, ())  # fmt: skip
     rows = [row for row in report.rows if row.part in parts and row.value is not None]
     if kind == "gesture_encoder":

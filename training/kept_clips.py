@@ -18,6 +18,7 @@ from ..models.body import vector
 from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
 from .described import Described
+from .options import check_entries
 
 LOG = logging.getLogger("emo2")
 CLIPS = 2000
@@ -148,34 +149,8 @@ the data set's own folder; without one the kept clips are all there is, as with 
 def check_clips(entries: Any, count: Any = None) -> list[dict[str, Any]]:
     """The config's `data`, checked without opening anything: a folder of puppets' clips, or a list of
     `{kind: puppets | humanml3d | beat2, folder: ..., weight: 1, ...}` with what `KEYS` lists."""
-    example = "[{kind: puppets, folder: runs/directed, count: 2000}]"
-    count = CLIPS if count is None else count
-    if isinstance(entries, str) and entries:
-        entries = [{"kind": "puppets", "folder": entries}]
-    if not isinstance(entries, (list, tuple)) or not entries:
-        raise EMO2Error("config recipe.data", f"a folder, or {example}", repr(entries), "Name at least one folder.")
-    checked = []
-    for entry in entries:
-        if not isinstance(entry, Mapping) or entry.get("kind") not in KEYS or not entry.get("folder"):
-            kinds = ", ".join(KEYS)
-            raise EMO2Error("config recipe.data", f"kind ({kinds}) and folder: {example}", repr(entry), "Correct it.")
-        keys = ("kind", "folder", "weight", *KEYS[entry["kind"]])
-        if extra := sorted(set(entry) - set(keys)):
-            raise EMO2Error("config recipe.data", f"keys {', '.join(keys)}", ", ".join(extra), "Remove them.")
-        own: dict[str, Any] = {"weight": 1.0}
-        if entry["kind"] == "puppets":
-            own |= {"count": count, "seed": 0, "split": "train"}
-        merged = own | dict(entry)
-        for name in ("count", "seed"):
-            value = merged.get(name, 0)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                wanted = "a whole number from 0 up"
-                raise EMO2Error(f"config recipe.data {name}", wanted, repr(value), "Correct it.")
-        weight = merged["weight"]
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
-            raise EMO2Error("config recipe.data weight", "a number above 0", repr(weight), "Correct it.")
-        checked.append(merged)
-    return checked
+    puppets = {"count": CLIPS if count is None else count, "seed": 0, "split": "train"}
+    return check_entries(entries, KEYS, puppets, "[{kind: puppets, folder: runs/directed, count: 2000}]")
 
 
 def open_source(entry: Mapping[str, Any]) -> Source | None:

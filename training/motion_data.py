@@ -18,6 +18,7 @@ from ..models.motion import vector
 from ..models.motion.config import STYLES
 from ..models.types import Motion
 from ..models.whole_files import whole_file
+from .options import check_entries
 
 LOG = logging.getLogger("emo2")
 PICTURE = 64
@@ -238,29 +239,11 @@ def check_sources(entries: Any, count: Any = None) -> list[dict[str, Any]]:
     """The config's `data`, checked without opening anything: a folder of puppets' takes, or a list of
     `{kind: puppets | beat2 | show | prepared, folder: ..., weight: 1, ...}` with what `KEYS` lists (puppets: count and
     seed; takes that are missing are made; count 0: those that are there). `count`: the default for puppets."""
-    example = "[{kind: puppets, folder: data/motion}]"
     if count is None:
         count = TAKES
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise EMO2Error("config recipe.takes", "a whole number from 0 up", repr(count), "Correct it.")
-    if isinstance(entries, str) and entries:
-        entries = [{"kind": "puppets", "folder": entries}]
-    if not isinstance(entries, (list, tuple)) or not entries:
-        raise EMO2Error("config recipe.data", f"a folder, or {example}", repr(entries), "Name at least one folder.")
-    checked = []
-    for entry in entries:
-        if not isinstance(entry, Mapping) or entry.get("kind") not in KEYS or not entry.get("folder"):
-            kinds = ", ".join(KEYS)
-            raise EMO2Error("config recipe.data", f"kind ({kinds}) and folder: {example}", repr(entry), "Correct it.")
-        keys = ("kind", "folder", "weight", *KEYS[entry["kind"]])
-        if extra := sorted(set(entry) - set(keys)):
-            raise EMO2Error("config recipe.data", f"keys {', '.join(keys)}", ", ".join(extra), "Remove them.")
-        for name, value in entry.items():
-            if name in ("weight", "count", "seed") and (not isinstance(value, (int, float)) or value < 0):
-                raise EMO2Error(f"config recipe.data {name}", "a number from 0 up", repr(value), "Correct it.")
-        own = {"count": count, "seed": 0} if entry["kind"] == "puppets" else {}
-        checked.append({"weight": 1.0} | own | dict(entry))
-    return checked
+    return check_entries(entries, KEYS, {"count": count, "seed": 0}, "[{kind: puppets, folder: data/motion}]")
 
 
 KEYS: dict[str, tuple[str, ...]] = {

@@ -19,6 +19,37 @@ def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
             raise unknown_key(f"config recipe.{name}", name, known)
 
 
+def check_entries(
+    entries: Any, keys: Mapping[str, Collection[str]], puppets: Mapping[str, Any], example: str
+) -> list[dict[str, Any]]:
+    """A config's `data`, checked without opening anything: a folder of puppets, or a list of `{kind: ..., folder: ...,
+    weight: 1, ...}`. keys: what each kind may be told besides these. puppets: what that kind has where nothing else is
+    said. EMO2Error names what is wrong."""
+    if isinstance(entries, str) and entries:
+        entries = [{"kind": "puppets", "folder": entries}]
+    if not isinstance(entries, (list, tuple)) or not entries:
+        raise EMO2Error("config recipe.data", f"a folder, or {example}", repr(entries), "Name at least one folder.")
+    checked = []
+    for entry in entries:
+        if not isinstance(entry, Mapping) or entry.get("kind") not in keys or not entry.get("folder"):
+            wanted = f"kind ({', '.join(keys)}) and folder: {example}"
+            raise EMO2Error("config recipe.data", wanted, repr(entry), "Correct it.")
+        known = ("kind", "folder", "weight", *keys[entry["kind"]])
+        if extra := sorted(set(entry) - set(known)):
+            raise EMO2Error("config recipe.data", f"keys {', '.join(known)}", ", ".join(extra), "Remove them.")
+        merged = {"weight": 1.0} | (dict(puppets) if entry["kind"] == "puppets" else {}) | dict(entry)
+        for name in ("count", "seed"):
+            value = merged.get(name, 0)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                wanted = "a whole number from 0 up"
+                raise EMO2Error(f"config recipe.data {name}", wanted, repr(value), "Correct it.")
+        weight = merged["weight"]
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
+            raise EMO2Error("config recipe.data weight", "a number above 0", repr(weight), "Correct it.")
+        checked.append(merged)
+    return checked
+
+
 def read_options(cls: type[T], options: Mapping[str, Any]) -> T:
     """`options` (a config's recipe section) as the dataclass `cls`.
 
