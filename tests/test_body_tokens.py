@@ -166,7 +166,7 @@ def test_a_checkpoint_holds_the_codebooks(tmp_path):
 
 def test_sizes():
     count = lambda config: sum(p.numel() for p in MotionTokenizer(config).parameters())
-    assert count(TokenizerConfig.tiny()) <= 350_000
+    assert count(TokenizerConfig.tiny()) <= 550_000, "half a megabyte in eight bits"
     assert 15e6 < count(TokenizerConfig.paper()) < 25e6 and TokenizerConfig.paper().levels == 1
     assert TokenizerConfig.tiny().codes == TokenizerConfig.paper().codes == 512
 

@@ -92,9 +92,9 @@ FIGURES: dict[str, tuple[str, Goal | None]] = {
            ("identity", "the right person among 20", at_least(0.80, 0.95)))},
     # part faces: blinks and emotions that are asked for
     "faces.blink": ("asked blinks and seen ones, correlation", at_least(0.8)),
-    "faces.blink_true": ("the same measure on real renders", None),
+    "faces.blink_true": ("blinks, the same measure on real renders", None),
     "faces.emotion": ("emotions classified rightly", at_least(0.8)),
-    "faces.emotion_true": ("the same measure on real renders", None),
+    "faces.emotion_true": ("emotions, the same measure on real renders", None),
     "faces.identity": ("the right person among 20, with facial controls", None),
     "faces.identity_kept": ("with minus without facial controls, the right person", Goal(low=0)),
     # part directed: text says what, the voice says when
