@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from emo2.models import audio
+from emo2.models.checkpoints.precision import LEAST
 from emo2.models.errors import EMO2Error
 from emo2.models.motion import MotionConfig, MotionTransformer, sample_motion, vector
 from emo2.models.types import AudioFeatures
@@ -232,13 +233,18 @@ def test_export_is_what_the_nodes_load(folder, tmp_path):
     assert header.notes["seed"] == "3" and header.untrained is None
     voice, _ = audio.load_encoder(written[1])
     sight, _ = load_checkpoint(written[2], "clip_vision", clip_vision.build)
-    for loaded, own in ((voice, module.voice), (sight, module.sight)):
-        assert all(torch.equal(v, own.state_dict()[k]) for k, v in loaded.state_dict().items())
-    exact = {name for name, _ in module.motion.named_buffers()}  # the rest is kept in half precision
-    assert {"mean", "std"} <= exact
+    for loaded, whole in ((voice, module.voice), (sight, module.sight)):
+        buffers = {name for name, _ in whole.named_buffers()}  # the rest is kept in half precision
+        for name, value in loaded.state_dict().items():
+            own = whole.state_dict()[name]
+            assert torch.equal(value, own if name in buffers else own.half().float()), name
     for name, value in motion.state_dict().items():
         own = module.motion.state_dict()[name]
-        assert torch.equal(value, own if name in exact else own.half().float()), name
+        if own.ndim < 2 or own.numel() < LEAST:
+            assert torch.equal(value, own), name
+        else:  # in eight bits
+            most = own.flatten(1).abs().amax(1)
+            assert ((value - own).flatten(1).abs().amax(1) <= most / 254 * 1.01 + 1e-12).all(), name
     assert torch.equal(motion.mean, module.motion.mean) and motion.config.predicts == "motion"
     features = audio.encode(voice, take(9, count=60).waveform)
     assert len(sample_motion(motion, features, steps=2, style="singing")) == 60

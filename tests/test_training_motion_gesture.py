@@ -95,9 +95,8 @@ def test_it_learns_and_is_exported_whole(folder, tmp_path):
     loaded, header = load_checkpoint(path, "gesture_encoder", network.build)
     assert header.notes["steps"] == "80" and path.stat().st_size < 1_000_000
     motion = gestures(0, 90)
-    np.testing.assert_allclose(
-        network.features(loaded, motion), network.features(module.network, motion), rtol=1e-5, atol=1e-6
-    )
+    kept, own = network.features(loaded, motion), network.features(module.network, motion)
+    assert np.abs(kept - own).max() < 0.02 * np.abs(own).max(), "what eight bits a weight leave"
     assert loaded.style_logits(torch.zeros(3, 8)).shape == (3, 5)
     assert network.style_of(loaded, motion) in SMALL.styles
 
