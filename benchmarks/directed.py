@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +11,8 @@ from ..models.direction.performance import DirectedModel, perform
 from ..models.direction.script import parse_script
 from ..training.puppets.performance import perform as speak
 from ..training.puppets.world import draw_framing
+from .quality import WEIGHTS
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 SECONDS = 20.0
 """Most that a minute may take on two cores."""
 LINES = ("wave with the right hand", "point at the camera with the left hand", "clap the hands", "nod twice")

@@ -94,10 +94,9 @@ class ClipFolder:
 
     def _told(self, index: int) -> DirectedClip:
         clip = self.kept[index]
-        device = getattr(self.tokenizer, "mean", torch.zeros(1)).device
-        values = torch.from_numpy(clip.vectors.astype(np.float32)).to(device)
-        mask = torch.from_numpy(vector.known_numbers(clip.known)).to(device)
-        codes = self.tokenizer.encode(values[None], mask[None])[0].cpu().numpy()
+        values = torch.from_numpy(clip.vectors.astype(np.float32))
+        mask = torch.from_numpy(vector.known_numbers(clip.known))
+        codes = self.tokenizer.encode(values[None], mask[None])[0].numpy()
         rate, count = self.kept.fps / DOWNSAMPLING, codes.shape[-1]
         return DirectedClip(
             codes, sayings(clip.texts, rate, count), clip.vectors, clip.known, self._heard(index, count)

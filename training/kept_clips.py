@@ -10,13 +10,15 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..models.body import vector
 from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
+from . import body_clips
+from .body_clips import BodyClip, Source
 from .described import Described
 from .options import check_entries
 
@@ -25,23 +27,6 @@ CLIPS = 2000
 """Clips that a folder of puppets gets when the config does not say how many."""
 KEEP = 4096
 """Clips of a folder that stay in memory once they were read; half a megabyte each."""
-
-
-class Clip(Protocol):
-    """What a source's clip has: `BodyClip` of body_clips.py."""
-
-    body: Any
-    texts: Sequence[Any]
-    waveform: np.ndarray | None
-
-
-class Source(Protocol):
-    """Numbered clips: the same clip for the same index."""
-
-    @property
-    def count(self) -> int: ...
-
-    def clip(self, index: int) -> Clip: ...
 
 
 @dataclass(frozen=True)
@@ -55,13 +40,13 @@ class KeptClip:
     waveform: np.ndarray | None = None
 
     @classmethod
-    def of(cls, clip: Clip, fps: float) -> KeptClip:
+    def of(cls, clip: BodyClip, fps: float) -> KeptClip:
         """A source's clip at a frame rate."""
         body = clip.body.resampled(fps)
         sound = None
         if clip.waveform is not None:
             sound = (np.clip(clip.waveform, -1, 1) * 32767).round().astype(np.int16)
-        return cls(vector.to_vector(body).astype(np.float16), np.asarray(body.hands), tuple(clip.texts), sound)
+        return cls(vector.to_vector(body).astype(np.float16), np.asarray(body.hands), clip.texts, sound)
 
 
 def write_clip(path: Path, clip: KeptClip, fps: float) -> None:
@@ -155,8 +140,6 @@ def check_clips(entries: Any, count: Any = None) -> list[dict[str, Any]]:
 
 def open_source(entry: Mapping[str, Any]) -> Source | None:
     """Where an entry's clips come from; None where those that are kept must do."""
-    from . import body_clips
-
     own = {key: value for key, value in entry.items() if key not in ("folder", "root", "weight")}
     if entry["kind"] != "puppets":
         own["folder"] = entry.get("root")

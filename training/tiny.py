@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..models.checkpoints.format import read_header
@@ -148,7 +149,7 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-clip", ("video-clip",), (*modes, *extended), minutes=60, name="video-modes", config=led)
     )
     found += _decoder(plan)
-    directed = (plan.out, plan.config, voice, lambda *a, **more: _training(plan, *a, **more))
+    directed = (plan.out, plan.config, voice, partial(_training, plan))
     found += tiny_directed.stages(*directed)
     variants = [f"ablation-{name}" for name in (*VARIANTS, *INTERACTION)]
     if plan.ablations:

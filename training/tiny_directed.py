@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..models.direction.config import FUSIONS
 from .schedule import Stage
 
 FILES = {
@@ -17,9 +18,8 @@ FILES = {
 TEXT_BRANCH = "emo2_text_motion_tiny.safetensors"
 BANK, POSES = "emo2_pose_bank_tiny.npz", 64
 """The bank's file, and how many puppets lend it their poses."""
-FUSIONS = ("layers", "last", "none")
-"""The ablation's trainings: where the text branch is added to the audio branch."""
 FUSION_STEPS = 800
+"""Of each of the ablation's trainings."""
 
 Training = Callable[..., Stage]
 

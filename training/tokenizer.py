@@ -22,19 +22,18 @@ from ..models.checkpoints.format import save_checkpoint
 from ..models.checkpoints.precision import packed
 from ..models.errors import EMO2Error
 from .body_data import BodySource, BodyWindows, open_data, statistics
-from .body_points import InSpace, in_space
+from .body_points import in_space
 from .kept_clips import check_clips
 from .options import check_names
 from .recipe import Recipe
 
 WEIGHTS = {"velocity": 0.5, "commitment": 0.02, "arms": 4.0, "space": 1.0, "space_velocity": 0.5}
 """What the parts beside the reconstruction count (T2M-GPT's values), and within it the turns of shoulders, elbows and
-wrists: a finger's turn counts 1. space: where the body is in space (see `body_points`), in units of `SCALES`;
-space_velocity: how that changes from frame to frame, in units of `SPEED_SCALES`."""
-SCALES = InSpace(wrists=0.1, hands=0.05, head=0.03, legs=0.1, pelvis=0.05)  # type: ignore[arg-type]
-"""Metres that count as one: a nod is smaller than a wave."""
-SPEED_SCALES = InSpace(wrists=0.02, hands=0.01, head=0.005, legs=0.02, pelvis=0.01)  # type: ignore[arg-type]
-"""Metres from frame to frame that count as one."""
+wrists: a finger's turn counts 1. space: where the body is in space (see `body_points`), and
+space_velocity: how that changes from frame to frame, in units of `SCALES`."""
+SCALES = {"wrists": (0.1, 0.02), "hands": (0.05, 0.01), "head": (0.03, 0.005), "legs": (0.1, 0.02),
+          "pelvis": (0.05, 0.01)}  # fmt: skip
+"""Of each part of `InSpace`: metres that count as one, and metres from frame to frame; a nod is smaller than a wave."""
 
 OPTIONS: dict[str, Any] = {
     "data": None, "clips": None, "profile": "tiny", "network": {}, "window": 64, "level_dropout": 0.2, "mirror": True,
@@ -144,7 +143,8 @@ def space_losses(made: Tensor, true: Tensor, known: Tensor) -> tuple[Tensor, Ten
         truth = in_space(true[:, frames])
     hands = known[:, frames][..., [int(vector.hand_numbers(hand)[0]) for hand in (0, 1)]].to(made.dtype)
     place, speed = made.new_zeros(len(made)), made.new_zeros(len(made))
-    for name, a, b, scale, speed_scale in zip(InSpace._fields, shown, truth, SCALES, SPEED_SCALES):
+    for name, (scale, speed_scale) in SCALES.items():
+        a, b = getattr(shown, name), getattr(truth, name)
         seen = hands if name in ("wrists", "hands") else torch.ones_like(hands[..., :1])
         if name == "hands":
             off = _mean((a - b).detach().norm(dim=-1).mean(-1), seen)

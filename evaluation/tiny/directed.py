@@ -22,6 +22,7 @@ from ..report import Row
 from .bench import FPS, Bench
 from .goals import figure, not_measured, noted, row
 from .motion import halves, ratio
+from .networks import NAMES
 
 log = logging.getLogger("emo2")
 BODIES, ASKED = 12, 13
@@ -29,7 +30,6 @@ BODIES, ASKED = 12, 13
 KINDS = ("tokenizer", "text_encoder", "direction", "audio", "text_matching")
 MARGIN = 0.4
 """Seconds beside a span that are neither inside nor outside: hands come from somewhere and go back."""
-FUSIONS = ("layers", "last", "none")
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -39,8 +39,7 @@ def measure(bench: Bench) -> list[Row]:
         return not_measured("directed", lacking)
     trial = Trial(bench)
     rows = [*tokens(bench), *matched(trial), in_time(trial), beats(trial), *translated(trial), *fusions(trial)]
-    done = {one.key for one in rows}
-    rows += [one for one in not_measured("directed", "no --ablations with fusion runs") if one.key not in done]
+    rows += not_measured("directed", "no --ablations with fusion runs", rows)
     return noted(rows, bench.networks.untrained(*KINDS))
 
 
@@ -73,6 +72,16 @@ class Trial:
         """The same voices without a word of direction."""
         return self.performances(self.bench.networks.direction, direct=False)
 
+    @cached_property
+    def projected(self) -> list[Motion]:
+        """What was made, as the direct projection of its tokens."""
+        return [_motion(self, one) for one in self.made]
+
+    @cached_property
+    def true(self) -> np.ndarray:
+        """Features (n, D) of the true motions in the time that was asked for."""
+        return self.bench.networks.text_matching.of_motions([one.span(one.true) for one in self.made])
+
 
 def tokens(bench: Bench) -> list[Row]:
     """How much of whole bodies the tokens keep."""
@@ -96,7 +105,7 @@ def matched(trial: Trial) -> list[Row]:
     """R-precision of made, of true and of wrongly told motion, and FID against the voice alone."""
     network = trial.bench.networks.text_matching
     said, labels, made = _features(network, trial.made)
-    true = network.of_motions([one.span(one.true) for one in trial.made])
+    true = trial.true
     less = network.of_motions([one.span(one.made) for one in trial.plain])
     rows = []
     for name, texts, moved, places in (
@@ -135,14 +144,13 @@ def in_time(trial: Trial) -> Row:
 def beats(trial: Trial) -> Row:
     """Beat alignment of directed motion over that of the voice alone, where nothing was asked for."""
     sounds, lengths, moved = [], [], ([], [])
-    for both in zip(trial.made, trial.plain):
-        one = both[0].asked
+    for made, directed, plain in zip(trial.made, trial.projected, trial.plain):
+        one = made.asked
         heard = audio_beats(np.asarray(one.clip.waveform, np.float32))
         sounds.append(_outside(heard, one))
-        lengths.append(len(both[0].made) / FPS)
-        for place, performed in enumerate(both):
-            points = hand_points(_motion(trial, performed))
-            moved[place].append([_outside(found, one) for found in motion_beats(points, FPS)])
+        lengths.append(len(made.made) / FPS)
+        for place, motion in enumerate((directed, _motion(trial, plain))):
+            moved[place].append([_outside(found, one) for found in motion_beats(hand_points(motion), FPS)])
     scores = [beat_alignment(sounds, some, lengths) for some in moved]
     pairs = np.stack([score.clips for score in scores], axis=1)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
@@ -176,9 +184,8 @@ def translated(trial: Trial) -> list[Row]:
     book = trial.bench.networks.tokenizer.codebook()
     poses: tuple[list[np.ndarray], ...] = ([], [], [])
     jerks = []
-    for one in trial.made:
+    for one, stiff in zip(trial.made, trial.projected):
         assert one.codes is not None
-        stiff = _motion(trial, one)
         real = translate(bank, one.codes[0], book, stiff, framing=Framing()).frames(0, len(stiff))
         true = one.asked.clip.body.to_motion(Framing()).frames(0, len(stiff))
         jerks.append([jerk(hand_points(motion), FPS) for motion in (real, stiff)])
@@ -208,9 +215,12 @@ def fusions(trial: Trial) -> list[Row]:
     """R-precision of short trainings that differ only in where the text branch is added (VersaAnimator's ablation)."""
     from ...models.checkpoints.format import load_checkpoint
     from ...models.direction.branches import build
+    from ...models.direction.config import FUSIONS
 
     folder = trial.bench.ablations
-    files = {} if folder is None else {name: _fusion_file(folder, name) for name in FUSIONS}
+    # As `train-tiny --ablations` exports them.
+    at = lambda name: Path(folder) / f"fusion-{name}" / "export" / NAMES["direction"]
+    files = {} if folder is None else {name: at(name) for name in FUSIONS}
     if not files or not all(path.is_file() for path in files.values()):
         return []
     network = trial.bench.networks.text_matching
@@ -221,15 +231,9 @@ def fusions(trial: Trial) -> list[Row]:
         except EMO2Error as error:
             return [one for one in not_measured("directed", error) if "fusion" in one.key]
         said, labels, made = _features(network, trial.performances(model))
-        true = network.of_motions([one.span(one.true) for one in trial.made])
         found = r_precision(said, made, labels, among=AMONG)
         tops[name] = float(found.top[0])
-        note = f"the three nearest {found.top[2]:.3f}; FID {fid(made, true):.3f}"
+        note = f"the three nearest {found.top[2]:.3f}; FID {fid(made, trial.true):.3f}"
         rows.append(figure(f"directed.fusion_{name}", tops[name], count=found.count, note=note))
     rows.append(figure("directed.fusion_over_last", tops["layers"] - tops["last"], count=len(trial.asked)))
     return rows
-
-
-def _fusion_file(folder: Path, name: str) -> Path:
-    """What `train-tiny --ablations` exports for a fusion."""
-    return folder / f"fusion-{name}" / "export" / "emo2_direction_tiny.safetensors"

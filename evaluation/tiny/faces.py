@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from ...models.errors import EMO2Error
 from ...models.video.face_track import EMOTIONS, FaceTrack
@@ -13,12 +10,12 @@ from ..bootstrap import bootstrap, over_clips, paired_difference
 from ..report import Row
 from ..video.puppet_faces import blink_correlation, emotion_right
 from ..video.puppet_hands import hands_within
-from ..video.puppet_identity import crowd, identity_right
 from ..video.puppet_mouth import common_lag
 from ..video.puppet_seen import see
 from ..video.puppet_truth import Truth
 from .bench import FPS, Bench, Scene
 from .goals import from_clips, not_measured, noted, row
+from .pictures import right_people
 
 FRAMINGS = ("head", "half", "full")
 FRAMED, MOODS = 14, 15
@@ -44,7 +41,7 @@ def framings(bench: Bench) -> list[Row]:
         rows += [
             from_clips(f"framings.{framing}_hands", hands_within(seen, truths, 0.1), "where they are in the picture"),
             row(f"framings.{framing}_mouth", best, f"lag {common_lag(mouths, sounds)[0]:+.0f} frames"),
-            row(f"framings.{framing}_identity", bootstrap(_right(bench, scenes, videos))),
+            row(f"framings.{framing}_identity", bootstrap(right_people(bench, scenes, videos))),
         ]
     return noted(rows, bench.networks.untrained(*kinds))
 
@@ -68,7 +65,7 @@ def measure(bench: Bench) -> list[Row]:
     plain = bench.studio.videos([scene.shot() for scene in scenes], "videos without")
     motions, reader = [scene.motion for scene in scenes], bench.networks.face_reader
     true = [scene.truth for scene in scenes]
-    with_, without = (_right(bench, scenes, videos) for videos in (made, plain))
+    with_, without = (right_people(bench, scenes, videos) for videos in (made, plain))
     kept = paired_difference(with_, without)
     rows = [
         from_clips("faces.blink", blink_correlation(made, tracks, motions, reader)),
@@ -87,14 +84,3 @@ def track_of(scene: Scene) -> FaceTrack:
     if performance.emotion is None:
         raise EMO2Error("scene", "a puppet with an emotion", "none", "Draw it with one.")
     return FaceTrack(performance.blink[: scene.frames], performance.emotion[: scene.frames], float(FPS))
-
-
-def _right(bench: Bench, scenes: Sequence[Scene], videos: Sequence[np.ndarray]) -> np.ndarray:
-    """1 for each clip whose person is picked among 20, else 0."""
-    found = []
-    for number, (scene, video) in enumerate(zip(scenes, videos), 1):
-        others = crowd(scene.puppet.identity, bench.amounts.people - 1)
-        truth = Truth.of(scene.puppet, count=scene.frames)
-        found.append(identity_right([video], [truth], [others]).clips[0])
-        bench.studio.progress("telling people apart", number, len(scenes))
-    return np.array(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -105,14 +106,19 @@ def fidelity(bench: Bench) -> list[Row]:
 
 def people(bench: Bench) -> list[Row]:
     """How often the right person is the most like what was made, among 20 before the same scene."""
+    note = f"among {bench.amounts.people} before the same scene, in the same pose"
+    return [row("video.identity", bootstrap(right_people(bench, bench.main, bench.main_videos)), note)]
+
+
+def right_people(bench: Bench, scenes: Sequence[Scene], videos: Sequence[np.ndarray]) -> np.ndarray:
+    """1 for each clip whose person is picked among `Amounts.people`, else 0."""
     right = []
-    for number, (scene, video) in enumerate(zip(bench.main, bench.main_videos), 1):
+    for number, (scene, video) in enumerate(zip(scenes, videos), 1):
         truth = Truth.of(scene.puppet, count=scene.frames)
         others = crowd(scene.puppet.identity, bench.amounts.people - 1)
         right.append(identity_right([video], [truth], [others]).clips[0])
-        bench.studio.progress("telling people apart", number, len(bench.main))
-    note = f"among {bench.amounts.people} before the same scene, in the same pose"
-    return [row("video.identity", bootstrap(np.array(right)), note)]
+        bench.studio.progress("telling people apart", number, len(scenes))
+    return np.array(right)
 
 
 def hands(bench: Bench) -> list[Row]:
