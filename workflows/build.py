@@ -44,6 +44,7 @@ TALL = {
     "EMO2StreamVideo": 1020,
     "EMO2LoadEchoMimicV2": 300,
     "CLIPTextEncode": 160,
+    "EMO2DirectScript": 400,  # two boxes of text
     "KSampler": 320,
 }
 ONLY_NEW = {"CreateVideo": {"bit_depth"}}
