@@ -66,6 +66,33 @@ def test_samples_are_the_same_for_the_same_index_and_mirrored_rightly(recipe):
     np.testing.assert_allclose(back.points, truth.points, atol=1e-5)
 
 
+def test_framings_and_moods_change_their_own_samples_only():
+    """Shares are kept, other pictures stay what they were, and heads have their hands outside."""
+    plain = [puppet_samples.picture(4, n, free=0.8) for n in range(24)]
+    framed = [puppet_samples.picture(4, n, free=0.8, framings={"head": 0.4, "full": 0.2}) for n in range(24)]
+    same = [np.array_equal(a[0], b[0]) for a, b in zip(plain, framed)]
+    assert 4 <= sum(same) <= 16
+    shoulders = [np.ptp(truth.points[0, 2:4, 0]) for (_, truth), kept in zip(framed, same) if not kept]
+    assert max(shoulders) > 55 and min(shoulders) < 24, "close-ups and whole figures"
+    moody = [puppet_samples.picture(4, n, free=0.8, moods=1.0) for n in range(6)]
+    for (frame, truth), (other, old) in zip(moody, plain):
+        assert not np.array_equal(frame, other)
+        np.testing.assert_array_equal(truth.points, old.points)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"framings": {"face": 0.1}}, "head, half, full"),
+        ({"framings": {"head": 0.8, "full": 0.4}}, "together at most 1"),
+        ({"moods": 1.5}, "a share from 0 to 1"),
+    ],
+)
+def test_shares_that_cannot_be_are_named(options, words):
+    with pytest.raises(EMO2Error, match=words):
+        PuppetEstimatorRecipe(options, 0)
+
+
 def test_damage_keeps_the_picture_recognisable():
     frame, _ = puppet_samples.picture(0, 2, free=1.0)
     for seed in range(12):

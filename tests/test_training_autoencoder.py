@@ -31,6 +31,9 @@ class Record:
             cv2.circle(hands, place, 5, (1, 2, 3), -1)
             marks[..., :3] = hands
         self.path, self.latents, self.sampled_latents = seed, None, None
+        # Brows, eyes and mouth lie about the picture's upper middle.
+        self.arrays = {"face": np.tile(np.linspace((0.25, 0.2), (0.75, 0.4), 70), (4, 1, 1))}
+        self.arrays["face"][:, 17:68:2, 1] = 0.2
 
     def __len__(self):
         return len(self.frames)
@@ -77,7 +80,7 @@ def test_samples_are_the_same_for_the_same_index(caches):
 
 def test_mirroring_takes_the_hands_along(caches):
     data = recipe().dataset()
-    flat = autoencoder_data.Pictures(1, "train", (32, 24), False, 4, 4)
+    flat = autoencoder_data.Pictures(1, ("train",), (32, 24), False, 4, 4)
     seen = set()
     for index in range(12):
         sample, plain = data[index], flat[index]
@@ -160,6 +163,67 @@ def test_unit_latents_change_the_latents_only():
     ({"data": 3}, r"recipe\.data: expected a text"),
 ])  # fmt: skip
 def test_options_that_are_wrong_are_named(options, words):
+    with pytest.raises(EMO2Error, match=words):
+        recipe(**options)
+
+
+def test_further_folders_come_as_often_and_faces_are_marked(caches):
+    own = recipe(begin="x", more=["other"], faces=4.0, keep=0.5)
+    samples = [own.dataset()[index] for index in range(200)]
+    assert 70 < sum(bool(sample["first"]) for sample in samples) < 130
+    for sample in samples:
+        face = sample["faces"][0]
+        rows, columns = np.nonzero(face.numpy())
+        assert 10 < face.sum() < 200 and rows.max() < 16 and columns.min() > 3 and columns.max() < 21
+    assert "faces" not in recipe().dataset()[0]
+
+
+def test_faces_count_more():
+    lesson = AutoencoderLesson(
+        AutoencoderOptions(**{**SMALL, "widths": (8, 8, 16)}, hands=0, edges=0, slopes=0, kl=0, faces=8)
+    )
+    lesson.vae.decode = lambda z: type("D", (), {"sample": made})
+    picture = torch.full((1, 3, 32, 24), 128, dtype=torch.uint8)
+    faces = torch.zeros(1, 1, 32, 24, dtype=torch.bool)
+    faces[..., :8, :] = True
+    batch = {"picture": picture, "hands": ~faces, "faces": faces, "noise": torch.zeros(1, 4, 8, 6)}
+    losses = []
+    for rows in (slice(0, 8), slice(8, 16)):
+        made = picture.float() / 127.5 - 1
+        made[..., rows, :] += 0.2
+        losses.append(lesson(batch)[0].item())
+    assert losses[0] == pytest.approx(9 * losses[1], rel=0.05)
+
+
+def test_latents_of_known_pictures_are_kept(sampled, tmp_path):
+    """Twice the same training: with `keep`, latents of the first folder's pictures stay nearer to what they were, and
+    the scale is nobody's to change."""
+    settings = from_values({
+        "trainer": "autoencoder", "seed": 1, "steps": 40, "batch": 4, "ema": 0.9, "preview_every": 0, "log_every": 5,
+        "optimizer": {"lr": 3e-3, "warmup": 5},
+    }, "test")  # fmt: skip
+    moved = []
+    pictures = torch.stack([torch.from_numpy(Record(n).frames[0]) for n in range(6)]).float() / 255
+    old = vae.encode(SampledCache.network, pictures)
+    for keep in (0.01, 10.0):
+        own = recipe(begin=str(sampled), more=["held-out"], faces=2.0, keep=keep)
+        done = train(settings, tmp_path / str(keep), recipe=own, quiet=True)
+        after, header = load_checkpoint(done.files[0], "vae", vae.build)
+        moved.append(float((vae.encode(after.float(), pictures) - old).square().mean()))
+    assert moved[1] < 0.3 * moved[0] and header.notes["stage"] == "faces"
+    assert not [name for name in own.build().state_dict() if "before" in name], "the copy is not saved along"
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"keep": 1.0}, "data and begin, without sampled"),
+        ({"keep": 1.0, "begin": "x", "sampled": 0.5}, "without sampled"),
+        ({"faces": 1.0, "data": None}, r"recipe\.faces: expected data beside it"),
+        ({"more": ["x"], "fresh": True}, r"recipe\.more: expected data beside it"),
+    ],
+)
+def test_what_a_training_of_faces_lacks_is_named(options, words):
     with pytest.raises(EMO2Error, match=words):
         recipe(**options)
 

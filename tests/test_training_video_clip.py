@@ -230,7 +230,7 @@ def test_the_export_may_keep_a_share_of_the_beginning(files, tmp_path):
     before, trained = made.beginning(), dict(video_of(module).named_parameters())
     for name, value in before.named_parameters():
         change = 0.375 if trained[name].requires_grad else 0.0
-        assert torch.allclose(mixed.state_dict()[name].float(), value + change, atol=2e-3), name
+        assert torch.allclose(mixed.state_dict()[name], value + change, atol=2e-2), name  # kept in eight bits
     assert all(torch.equal(learned[name], value) for name, value in module.state_dict().items())
 
 

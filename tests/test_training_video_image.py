@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from emo2.models.checkpoints.format import load_checkpoint, read_header
+from emo2.models.checkpoints.precision import packed, unpacked
 from emo2.models.errors import EMO2Error
 from emo2.models.hands import load_hands
 from emo2.models.video import model as network
@@ -151,8 +152,10 @@ def test_the_export_is_what_nodes_load(folder, tmp_path):
     assert header.notes["steps"] == "7" and header.notes["stage"] == "image"
     assert read_header(path).untrained is None
     own = module.video.state_dict()
+    stored = unpacked(packed(own))
     for name, value in loaded.state_dict().items():
-        assert torch.equal(value, own[name].half().float()), name
+        assert torch.equal(value, stored[name]), name
+    assert path.stat().st_size < 1.3 * sum(value.numel() for value in own.values()) + 200_000, "eight bits a number"
 
 
 def test_levels_are_uniform_and_spread():
@@ -195,13 +198,14 @@ def test_it_can_begin_with_another_networks_weights(folder, tmp_path):
     first = fill(lesson(bare)).video
     [path] = bare.export(VideoLesson(first, True), tmp_path, {"steps": "5"})
     video = lesson(recipe(folder, begin=str(path))).video
+    stored = unpacked(packed(first.state_dict()))
     for name, value in video.state_dict().items():
         if name.startswith("reference_input."):
             assert not value.any()
         elif is_clip_part(name):  # this stage passes over them, and they would not fit what it learns
-            assert not torch.equal(value, first.state_dict()[name].half().float()) or not value.any(), name
+            assert not torch.equal(value, stored[name]) or not value.any(), name
         else:
-            assert torch.equal(value, first.state_dict()[name].half().float()), name
+            assert torch.equal(value, stored[name]), name
     made = recipe(folder, begin=str(path))
     [second] = made.export(lesson(made), tmp_path / "second", {"steps": "7"})
     assert read_header(second).notes["steps_before"] == "5 image" and steps_before(second, "video")["steps_before"] == (

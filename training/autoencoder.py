@@ -30,18 +30,22 @@ from .recipe import Recipe
 
 @dataclass(frozen=True)
 class AutoencoderOptions:
-    """data: folder of a puppet cache; without one, or with `fresh`, puppets are drawn as they are needed. held_out: the
-    cache that sample pictures and the measured PSNR come from (without: fresh held-out puppets). size: (H, W) of fresh
-    puppets. widths, layers, channels, groups, mid_attention: the network (`models.video.vae.TINY`). hands, edges: extra
-    weight of pixels with hands, and of pixels on edges. squared, slopes: weight of the squared error and of the
-    difference of gradients beside the absolute error. kl: weight of the divergence from a standard normal, a mean over
-    latents. augment: mirror pictures and swap their colours. previews: how many held-out pictures. begin: a checkpoint
-    to begin with. sampled: share of pictures that the decoder makes from latents as a video network sampled them; the
-    rest are from encoded ones, both of `data`. The encoder then stays as it is in `begin`, so that latents keep their
-    meaning (0: all learns, from pictures). mix: share of what was learned in the exported weights, the rest is what
-    `begin` knew: between the two, little is forgotten (Wortsman et al. 2022, arXiv 2109.01903)."""
+    """data: folder of a puppet cache; without one, or with `fresh`, puppets are drawn as they are needed. more:
+    further caches, such as close-ups, as often as the first. held_out: the cache that sample pictures and the measured
+    PSNR come from (without: fresh held-out puppets). size: (H, W) of fresh puppets. widths, layers, channels, groups,
+    mid_attention: the network (`models.video.vae.TINY`). hands, edges: extra weight of pixels with hands, and of
+    pixels on edges; faces: of eyes, brows and mouths, which needs `data`. squared, slopes: weight of the squared error
+    and of the difference of gradients beside the absolute error. kl: weight of the divergence from a standard normal,
+    a mean over latents. keep: weight of how far the latents of `data`'s pictures move from what they were in `begin`
+    (squared), so that a video network still knows them. augment: mirror pictures and swap their colours. previews: how
+    many held-out pictures. begin: a checkpoint to begin with. sampled: share of pictures that the decoder makes from
+    latents as a video network sampled them; the rest are from encoded ones, both of `data`. The encoder then stays as
+    it is in `begin`, so that latents keep their meaning (0: all learns, from pictures). mix: share of what was learned
+    in the exported weights, the rest is what `begin` knew: between the two, little is forgotten (Wortsman et al. 2022,
+    arXiv 2109.01903)."""
 
     data: str | None = None
+    more: tuple[str, ...] = ()
     held_out: str | None = None
     fresh: bool = False
     size: tuple[int, int] = (128, 96)
@@ -52,9 +56,11 @@ class AutoencoderOptions:
     mid_attention: bool = vae.TINY["mid_block_add_attention"]
     hands: float = 2.0
     edges: float = 1.0
+    faces: float = 0.0
     squared: float = 2.0
     slopes: float = 0.5
     kl: float = 1e-4
+    keep: float = 0.0
     augment: bool = True
     previews: int = 8
     begin: str | None = None
@@ -74,7 +80,7 @@ class AutoencoderRecipe(Recipe):
     """Recipe `autoencoder`; options as AutoencoderOptions says."""
 
     name = "autoencoder"
-    harmless = frozenset({"data", "held_out", "previews", "begin", "mix"})
+    harmless = frozenset({"data", "more", "held_out", "previews", "begin", "mix"})
 
     def __init__(self, options: Mapping[str, Any], seed: int):
         super().__init__(options, seed)
@@ -94,12 +100,21 @@ class AutoencoderRecipe(Recipe):
             given = own.mix if own.begin else f"{own.mix} and nothing to begin with"
             todo = "Give 0.7, or 1 for all of it." if own.begin else "Give recipe.begin as well, or 1."
             raise EMO2Error("config recipe.mix", "a share of what is learned, above 0, up to 1", given, todo)
+        for name, given, needed in (
+            ("faces", own.faces, own.data and not own.fresh), ("more", own.more, own.data and not own.fresh),
+            ("keep", own.keep, own.begin and own.data and not own.sampled),
+        ):  # fmt: skip
+            if given and not needed:
+                wanted = "data and begin, without sampled" if name == "keep" else "data"
+                raise EMO2Error(f"config recipe.{name}", f"{wanted} beside it", given, "Give them, or leave it out.")
         self._held_out: Tensor | None = None
 
     def build(self) -> nn.Module:
         lesson = AutoencoderLesson(self.own)
         if self.own.begin:
             begin_with(lesson.vae, self.own.begin, "vae")
+            if self.own.keep:
+                lesson.remember()
         if self.own.sampled:
             lesson.vae.encoder.requires_grad_(False)
             lesson.vae.quant_conv.requires_grad_(False)
@@ -111,7 +126,9 @@ class AutoencoderRecipe(Recipe):
             assert own.data is not None
             return Sampled(self.seed, own.data, own.sampled)
         factor = vae.factor(own.config())
-        return Pictures(self.seed, None if own.fresh else own.data, own.size, own.augment, own.channels, factor)
+        folders = () if own.fresh or own.data is None else (own.data, *own.more)
+        faces = bool(own.faces or own.keep)
+        return Pictures(self.seed, folders, own.size, own.augment, own.channels, factor, faces)
 
     def held_out(self) -> Tensor:
         """(N, H, W, 3) uint8 pictures that are never trained on."""
@@ -135,18 +152,19 @@ class AutoencoderRecipe(Recipe):
         return [target]
 
     def export(self, module: nn.Module, folder: Path, notes: Mapping[str, str]) -> list[Path]:
-        """The autoencoder, as float16; with latents of unit scale, unless its encoder was not to change."""
+        """The autoencoder, as float16; with latents of unit scale, unless they were to stay as they are."""
         pictures = self.held_out()
         module = self._mixed(module)
-        network = module.vae if self.own.sampled else unit_latents(module.vae, self._latents(module))
+        stays = self.own.sampled or self.own.keep
+        network = module.vae if stays else unit_latents(module.vae, self._latents(module))
         tensors = halved(network)
         check = copy.deepcopy(network)
         check.load_state_dict({name: value.float() for name, value in tensors.items()})
         made = _reconstruct(check, pictures)
         notes = {**notes, "held_out_psnr_db": f"{float(_psnr(pictures, made).mean()):.2f}",
                  "held_out_pictures": str(len(pictures)), "data": notes.get("data") or "puppets"}  # fmt: skip
-        if self.own.sampled:
-            notes["stage"] = "decoder"
+        if stays:
+            notes["stage"] = "decoder" if self.own.sampled else "faces"
         if self.own.begin:
             notes |= steps_before(self.own.begin, "vae")
         path = folder / "emo2_vae_tiny.safetensors"
@@ -173,19 +191,36 @@ class AutoencoderRecipe(Recipe):
 
 
 class AutoencoderLesson(nn.Module):
-    """The autoencoder with its loss: batch {"picture" (B, 3, H, W) uint8, "hands" (B, 1, H, W) bool, "noise"}, or
-    "latents" (B, C, h, w) instead of noise, which the decoder alone has to make the pictures of."""
+    """The autoencoder with its loss: batch {"picture" (B, 3, H, W) uint8, "hands" (B, 1, H, W) bool, "noise"}, with
+    "faces" and "first" as `Pictures` has them; or "latents" (B, C, h, w) instead of noise, which the decoder alone
+    has to make the pictures of."""
 
     def __init__(self, options: AutoencoderOptions):
         super().__init__()
         self.options = options
         self.vae: Any = vae.build(options.config())
+        self._before: list[Any] = []  # in a list, so that it is no part of what is trained and saved
+
+    def remember(self) -> None:
+        """Keep a copy of the network as it is, for `keep`."""
+        self._before = [copy.deepcopy(self.vae).eval().requires_grad_(False)]
+
+    def _moved(self, target: Tensor, mean: Tensor, first: Tensor) -> Tensor:
+        """(B,): squared distance of latents to those that the network gave before it learned; 0 but for `first`."""
+        self._before = [network.to(target.device) for network in self._before]
+        moved = mean.new_zeros(len(mean))
+        if first.any():
+            with torch.no_grad():
+                old = self._before[0].encode(target[first]).latent_dist.mean.float()
+            moved[first] = (mean[first] - old).square().mean(dim=(1, 2, 3))
+        return moved
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         own = self.options
         target = batch["picture"].float() / 127.5 - 1
         parts: dict[str, Tensor] = {}
         divergence: Tensor | float = 0.0
+        moved: Tensor | float = 0.0
         if "latents" in batch:
             latents = batch["latents"]
         else:
@@ -195,14 +230,20 @@ class AutoencoderLesson(nn.Module):
             divergence = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean(dim=(1, 2, 3))
             parts = {"kl": divergence, "latent_std": mean.flatten(1).std(dim=1),
                      "posterior_std": spread.flatten(1).mean(dim=1)}  # fmt: skip
+            if self._before:
+                moved = self._moved(target, mean, batch["first"])
+                parts["moved"] = moved
         made = self.vae.decode(latents).sample.float()
         weight = 1 + own.hands * batch["hands"].float() + own.edges * _edges(target)
+        if own.faces:
+            weight = weight + own.faces * batch["faces"].float()
         weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
         error = made - target
         absolute = (weight * (error.square() + 1e-6).sqrt()).mean(dim=(1, 2, 3))
         squared = (weight * error.square()).mean(dim=(1, 2, 3))
         slopes = _slopes(error)
         losses = absolute + own.squared * squared + own.slopes * slopes + own.kl * divergence
+        losses = losses + own.keep * moved
         parts["psnr"] = -10 * torch.log10(error.clamp(-2, 2).square().mean(dim=(1, 2, 3)) / 4 + 1e-10)
         return losses, {name: value.detach() for name, value in parts.items()}
 

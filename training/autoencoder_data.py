@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -16,40 +17,54 @@ from .recipe import normal, sample_rng
 SWAPPED = 0.3
 """How often colours change places, so that few people wear many colours."""
 COLOURS = tuple(permutations(range(3)))
+BROWS_ON, AROUND = slice(17, 68), 1.25
+"""Of a face's 70 points those within its outline; how much further than they the face reaches."""
 
 
 class Pictures(Dataset[dict[str, Tensor]]):
     """Sample i: {"picture" (3, H, W) uint8, "hands" (1, H, W) bool, "noise" (C, h, w)} of a random frame.
 
-    folder: a puppet cache; None draws a new puppet for every sample.
+    folders: puppet caches, all equally often; none draws a new puppet for every sample. faces: also "faces" (1, H, W)
+    bool, where eyes, brows and mouth are, and "first" (), whether the frame is from the first folder.
     """
 
-    def __init__(self, seed: int, folder: str | None, size: tuple[int, int], augment: bool, channels: int, factor: int):
+    def __init__(self, seed: int, folders: Sequence[str], size: tuple[int, int], augment: bool, channels: int,
+                 factor: int, faces: bool = False):  # fmt: skip
         self.seed, self.size, self.augment, self.channels, self.factor = seed, size, augment, channels, factor
-        self.cache: Any = None
-        if folder is not None:
+        self.faces = faces
+        self.caches: list[Any] = []
+        if folders:
             from .puppets.cache import PuppetCache
 
-            self.cache = PuppetCache(folder)
+            self.caches = [PuppetCache(folder) for folder in folders]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = sample_rng(self.seed, index)
-        picture, hands = self._drawn(rng) if self.cache is None else self._kept(rng)
+        place = int(rng.integers(len(self.caches))) if len(self.caches) > 1 else 0
+        picture, *masks = self._kept(rng, self.caches[place]) if self.caches else self._drawn(rng)
         if self.augment:
             if rng.random() < 0.5:
-                picture, hands = picture[:, ::-1], hands[:, ::-1]
+                picture, masks = picture[:, ::-1], [mask[:, ::-1] for mask in masks]
             if rng.random() < SWAPPED:
                 picture = picture[..., list(COLOURS[rng.integers(len(COLOURS))])]
         height, width = picture.shape[:2]
+        sample = {name: torch.from_numpy(np.ascontiguousarray(m[None])) for name, m in zip(("hands", "faces"), masks)}
+        if self.faces:
+            sample["first"] = torch.tensor(place == 0)
         return {
-            "picture": torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))),
-            "hands": torch.from_numpy(np.ascontiguousarray(hands[None])),
+            "picture": torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))), **sample,
             "noise": normal(rng, self.channels, height // self.factor, width // self.factor),
-        }
+        }  # fmt: skip
 
-    def _kept(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        record = self.cache[int(rng.integers(len(self.cache)))]
-        return _frame(record, int(rng.integers(len(record))))
+    def _kept(self, rng: np.random.Generator, cache: Any) -> tuple[np.ndarray, ...]:
+        record = cache[int(rng.integers(len(cache)))]
+        frame = int(rng.integers(len(record)))
+        picture, hands = _frame(record, frame)
+        return (
+            (picture, hands, _face_pixels(record.arrays["face"][frame], hands.shape))
+            if self.faces
+            else (picture, hands)
+        )
 
     def _drawn(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         from .puppets.world import Puppet
@@ -96,6 +111,16 @@ class Sampled(Dataset[dict[str, Tensor]]):
 def _frame(record: Any, frame: int) -> tuple[np.ndarray, np.ndarray]:
     """One frame (H, W, 3) uint8 of a record, and (H, W) bool where its hands are."""
     return record.frames_at([frame])[0], record.maps_at([frame])[0, ..., :3].any(axis=-1)
+
+
+def _face_pixels(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(H, W) bool: the hull of brows, eyes and mouth of one face (70, 2), in shares of the picture."""
+    import cv2
+
+    shown = points[BROWS_ON] * size[::-1]
+    middle = shown.mean(axis=0)
+    hull = cv2.convexHull(np.rint(middle + AROUND * (shown - middle)).astype(np.int32))
+    return cv2.fillConvexPoly(np.zeros(size, np.uint8), hull, 1).astype(bool)
 
 
 def held_out_pictures(folder: str | None, count: int, size: tuple[int, int]) -> Tensor:

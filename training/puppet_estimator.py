@@ -22,16 +22,19 @@ from ..models.video import vae
 from .beginnings import begin_with, steps_before
 from .options import read_options
 from .puppet_samples import Places, damaged, mirrored, picture
+from .puppets.world import FRAMINGS
 from .recipe import Recipe, sample_rng
 
 
 @dataclass(frozen=True)
 class EstimatorOptions:
-    """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each) and
-    are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with hands
-    anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share` of the
-    samples makes. network: its config, as `puppet_estimator.TINY`. begin: a checkpoint to begin with. hands: what the
-    places of the two hands weigh in the loss against each of the other points; the figures are about the hands."""
+    """split: whose people. pool: how many different pictures there are; they stay in memory once drawn (37 kB each)
+    and are mirrored and damaged anew every time, which costs a tenth of drawing one. free: share of pictures with
+    hands anywhere. clean: share left undamaged. vae: an autoencoder's checkpoint whose round trip a share `vae_share`
+    of the samples makes. framings: share of heads, half bodies and full figures, such as {head: 0.2, full: 0.1}; the
+    others are framed as most puppets are. moods: share of faces with emotions. network: its config, as
+    `puppet_estimator.TINY`. begin: a checkpoint to begin with. hands: what the places of the two hands weigh in the
+    loss against each of the other points; the figures are about the hands."""
 
     split: str = "train"
     pool: int = 16000
@@ -39,6 +42,8 @@ class EstimatorOptions:
     clean: float = 0.25
     vae: str | None = None
     vae_share: float = 0.3
+    framings: Mapping[str, float] = field(default_factory=dict)
+    moods: float = 0.0
     network: Mapping[str, Any] = field(default_factory=lambda: dict(TINY))
     begin: str | None = None
     hands: float = 1.0
@@ -60,6 +65,12 @@ class PuppetEstimatorRecipe(Recipe):
         if not 0 < self.chosen.hands < float("inf"):
             expected = "a weight above 0"
             raise EMO2Error("recipe.hands", expected, self.chosen.hands, "1 is as much as any other point, 3 is usual.")
+        shares = self.chosen.framings
+        if set(shares) - set(FRAMINGS) or not all(v >= 0 for v in shares.values()) or sum(shares.values()) > 1:
+            expected = f"shares of {', '.join(FRAMINGS)} that are together at most 1"
+            raise EMO2Error("recipe.framings", expected, dict(shares), "Give {head: 0.2, full: 0.1}, or nothing.")
+        if not 0 <= self.chosen.moods <= 1:
+            raise EMO2Error("recipe.moods", "a share from 0 to 1", self.chosen.moods, "0.3 is usual.")
 
     def build(self) -> nn.Module:
         if self.chosen.vae and not Path(self.chosen.vae).is_file():
@@ -111,7 +122,8 @@ class PuppetPictures(Dataset[Any]):
     def _picture(self, number: int) -> tuple[np.ndarray, Places]:
         # A number's picture is always the same: keeping it changes nothing but the time.
         if number not in self._drawn:
-            self._drawn[number] = picture(self.seed + 1, number, self.options.split, self.options.free)
+            own = self.options
+            self._drawn[number] = picture(self.seed + 1, number, own.split, own.free, own.framings, own.moods)
         return self._drawn[number]
 
     def _round_trip(self, frame: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from ..models.maps.rasteriser import rasterise
 from ..models.pose.body import ELBOWS, REST_WRISTS, SHOULDERS, WRISTS, arm_keypoints
 from ..models.pose.puppet_estimator import MIRRORED
 from ..models.types import Framing, Motion
+from .puppets.emotions import emotion_track
 from .puppets.hands import neutral_hands
 from .puppets.identity import Identity
 from .puppets.painter import Body, mouth_places, paint
@@ -81,37 +83,59 @@ def hands_in_picture(motion: Motion, size: tuple[int, int] = SIZE) -> tuple[np.n
     return points, shares
 
 
-def picture(seed: int, index: int, split: str = "train", free: float = 0.35) -> tuple[np.ndarray, Places]:
+def picture(
+    seed: int,
+    index: int,
+    split: str = "train",
+    free: float = 0.35,
+    framings: Mapping[str, float] | None = None,
+    moods: float = 0.0,
+) -> tuple[np.ndarray, Places]:
     """Sample `index` of a run: one picture (H, W, 3) uint8 of a person of its own, and what is where in it (F = 1).
 
-    free: the share of samples with hands anywhere, in any pose, where no performance would ever put them.
+    free: the share of samples with hands anywhere, in any pose, where no performance would ever put them. framings: the
+    share of some of FRAMINGS; the others are framed as puppets are. moods: the share of faces with emotions.
     """
-    rng = sample_rng(seed, index)
+    rng, more = sample_rng(seed, index), sample_rng(seed, 2**34 + index)
     identity = Identity.draw(int(rng.integers(2**31)), split)
+    emotion = emotion_track(more, 1) if more.random() < moods else None
     if rng.random() < free:
-        motion, mouth, blink, head = _anywhere(rng, split)
+        motion, mouth, blink, head = _anywhere(rng, split, _kind(more, framings))
         blur = None
     else:
-        performance = _performance(seed, index // GROUP, split)
+        group = index // GROUP
+        performance = _performance(seed, group, split, _kind(sample_rng(seed, 2**35 + group), framings))
         at = int(rng.integers(len(performance.motion)))
         motion = performance.motion.frames(at, at + 1)
         mouth, blink, head = (a[at : at + 1] for a in (performance.mouth, performance.blink, performance.head))
         blur = performance.blur[at : at + 1]
-    frame = paint(identity, motion, mouth=mouth, blink=blink, head=head, blur=blur)[0]
+    frame = paint(identity, motion, mouth=mouth, blink=blink, head=head, blur=blur, emotion=emotion)[0]
     return frame, places(identity, motion, head, mouth)
 
 
+def _kind(rng: np.random.Generator, framings: Mapping[str, float] | None) -> str | None:
+    """Which framing a sample has, None for any."""
+    left = rng.random()
+    for name, share in (framings or {}).items():
+        if left < share:
+            return name
+        left -= share
+    return None
+
+
 @lru_cache(maxsize=8)
-def _performance(seed: int, group: int, split: str):  # type: ignore[no-untyped-def]
+def _performance(seed: int, group: int, split: str, kind: str | None):  # type: ignore[no-untyped-def]
     from .puppets.performance import perform
 
     number = int(sample_rng(seed, 2**32 + group).integers(2**31))
-    return perform(number, split, draw_framing(number, split), seconds=6.0)
+    return perform(number, split, draw_framing(number, split, kind), seconds=6.0)
 
 
-def _anywhere(rng: np.random.Generator, split: str) -> tuple[Motion, np.ndarray, np.ndarray, np.ndarray]:
+def _anywhere(
+    rng: np.random.Generator, split: str, kind: str | None
+) -> tuple[Motion, np.ndarray, np.ndarray, np.ndarray]:
     """One frame with both hands at random places before the body, turned and bent at random."""
-    framing: Framing = draw_framing(int(rng.integers(2**31)), split)
+    framing: Framing = draw_framing(int(rng.integers(2**31)), split, kind)
     reach = np.array([[0.19, 0.12, -0.22], [-0.19, 0.12, -0.22]])
     wrists = np.where(rng.random() < 0.3, REST_WRISTS, reach) + rng.normal(0, (0.1, 0.13, 0.08), (2, 3))
     rotations = np.stack([

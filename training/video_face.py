@@ -31,10 +31,10 @@ from .video_clip import check_sound
 from .video_data import Drops, Emphasis, Puppets, Sounds
 from .video_face_data import FaceClips, FaceDrops, Identities
 from .video_image import export_video, video_of
-from .video_lesson import VideoLesson, is_audio, is_temporal
+from .video_lesson import VideoLesson, image_parameters, is_audio, is_temporal
 from .video_preview import Preview
 
-PARTS = ("face", "attention", "temporal", "audio")
+PARTS = ("face", "attention", "temporal", "audio", "picture")
 CHANNELS = 64
 
 
@@ -48,9 +48,10 @@ class VideoFaceOptions:
 
     channels: of the face's tokens, where the checkpoint has none. head_mask: keypoint maps get a head of one size for
     everyone; a change that the network must get used to, so train "attention" with it. train: which of face, attention
-    (the spatial ones around it), temporal, audio learn; around_scale: factor on the learning rate of all but the face.
-    frames, motion_frames, drops, emphasis, confidence_noise, motion_noise, snr_gamma, previews, preview_steps: as for
-    `video-clip`. face_drops: as `video_face_data.FaceDrops`.
+    (the spatial ones around it), temporal, audio and picture (the other parts that paint: reference network, guider,
+    convolutions; for framings or an autoencoder that are new to the network) learn; around_scale: factor on the
+    learning rate of all but the face. frames, motion_frames, drops, emphasis, confidence_noise, motion_noise,
+    snr_gamma, previews, preview_steps: as for `video-clip`. face_drops: as `video_face_data.FaceDrops`.
     """
 
     data: str
@@ -157,8 +158,10 @@ class VideoFaceRecipe(Recipe):
         tensors = {name: value for name, value in video.state_dict().items() if is_face_part(name)} | tensors
         load_strictly(video, tensors, Path(own.video).name, "config recipe.video")
         video.float()
+        painting = {name for name, _ in image_parameters(video)}
         for name, parameter in video.named_parameters():
-            parameter.requires_grad_(part_of(name) in own.train)
+            part = part_of(name)
+            parameter.requires_grad_(part in own.train and (part != "picture" or name in painting))
         return FaceLesson(video, False, own.snr_gamma)
 
     def parameter_groups(self, module: nn.Module) -> list[dict[str, Any]]:
@@ -228,11 +231,11 @@ def load_face_encoder(path: Path, where: str = "face_encoder") -> FaceEncoder:
 
 
 def part_of(name: str) -> str:
-    """Which of PARTS a parameter of a VideoModel belongs to; "" for one that never learns here."""
+    """Which of PARTS a parameter of a VideoModel belongs to."""
     if is_face_part(name):
         return "face"
     if is_temporal(name):
         return "temporal"
     if is_audio(name):
         return "audio"
-    return "attention" if name.startswith("backbone.") and ".attentions." in name else ""
+    return "attention" if name.startswith("backbone.") and ".attentions." in name else "picture"
