@@ -16,7 +16,7 @@ from ..models.checkpoints.format import read_header
 from ..models.direction.bank import load_bank
 from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
-from . import tiny_directed
+from . import tiny_directed, tiny_faces
 from .schedule import Schedule, Stage
 
 PUPPETS, FRAMES, HELD_OUT = 4000, 36, 64
@@ -30,23 +30,23 @@ SHARES = tuple(("--part", f"{k}/{PARTS}") for k in range(PARTS))
 LARGEST = 40_000_000
 """Bytes that all shipped weights may have together."""
 SHIPPED = (
-    "decoder",
+    "autoencoder-faces",
     "motion-encoders",
     "motion",
     "gesture-encoder",
     "pose-discriminator",
-    "puppet-estimator",
+    "estimator-framings",
     "face-identity",
     "face-reader",
-    "video-modes",
+    "video-face",
     "tokenizer",
     "text-motion",
     "audio-motion",
     "text-matching",
 )
-"""The trainings whose exports are shipped, and the bank of poses beside them; the image stage lives on in the
-clip stage and that in the modes', the autoencoder in its second training, `decoder`. The modes' network is the mean of
-the clip stage and its own training."""
+"""The trainings whose exports are shipped, and the bank of poses beside them. The image stage lives on in the clip
+stage, that in the modes' and that in the faces'; the autoencoder in `decoder` and in `autoencoder-faces`. The modes'
+network is the mean of the clip stage and its own training."""
 
 FILES = {
     "autoencoder": ("emo2_vae_tiny.safetensors",),
@@ -56,11 +56,10 @@ FILES = {
     "gesture-encoder": ("emo2_gesture_encoder_tiny.safetensors",),
     "pose-discriminator": ("emo2_pose_discriminator_tiny.safetensors",),
     "puppet-estimator": ("emo2_puppet_estimator_tiny.safetensors",),
-    "face-identity": ("emo2_face_encoder_tiny.safetensors",),
-    "face-reader": ("emo2_face_reader_tiny.safetensors",),
     "video-image": ("emo2_video_tiny.safetensors",),
     "video-clip": ("emo2_video_tiny.safetensors",),
     "video-modes": ("emo2_video_tiny.safetensors",),
+    **tiny_faces.FILES,
     **tiny_directed.FILES,
 }
 """What each training exports, into the folder `export` of its own."""
@@ -136,7 +135,6 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "gesture-encoder", ("motion-encoders",), (f"recipe.data={takes}",), minutes=15),
         _training(plan, "puppet-estimator", ("autoencoder",), (f"recipe.vae={vae}",), minutes=100),
     ]
-    found += [_training(plan, name, (), (), minutes=20) for name in ("face-identity", "face-reader")]
     pose = plan.file("pose-discriminator")
     clip = (*shown, f"recipe.vae={vae}", f"recipe.image={image}")
     clip = (*clip, f"recipe.audio_encoder={voice}", f"recipe.discriminator={pose}")
@@ -149,6 +147,10 @@ def stages(plan: Plan) -> list[Stage]:
         _training(plan, "video-clip", ("video-clip",), (*modes, *extended), minutes=60, name="video-modes", config=led)
     )
     found += _decoder(plan)
+    made = (plan.file(name) for name in ("decoder", "puppet-estimator", "video-modes"))
+    found += tiny_faces.stages(
+        plan.out, plan.config, tiny_faces.Before(*made, voice), partial(_training, plan), plan.puppets
+    )
     directed = (plan.out, plan.config, voice, partial(_training, plan))
     found += tiny_directed.stages(*directed)
     variants = [f"ablation-{name}" for name in (*VARIANTS, *INTERACTION)]
@@ -157,8 +159,8 @@ def stages(plan: Plan) -> list[Stage]:
         fusions = tiny_directed.fusions(*directed)
         found, variants = found + fusions, [*variants, *(stage.name for stage in fusions)]
     ship = ("train-tiny", "--ship", "--out", str(plan.out), "--weights", str(plan.weights))
-    made = tuple(plan.weights / path.name for path in _exports(plan))
-    found.append(Stage("ship", ship, (*SHIPPED, "pose-bank"), made, minutes=1))
+    shipped = tuple(plan.weights / path.name for path in _exports(plan))
+    found.append(Stage("ship", ship, (*SHIPPED, "pose-bank"), shipped, minutes=1))
     found.append(
         Stage(
             "evaluate", evaluation(plan), ("ship", *(variants if plan.ablations else ())),
