@@ -78,7 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
         "queue", help="run a workflow file on a ComfyUI server", epilog=TARGETS, formatter_class=form,
         description="Send a workflow file and its inputs to a ComfyUI server, follow the job, fetch the results.",
     )  # fmt: skip
-    queue.add_argument("--server", metavar="URL", required=True, help="the server, for example http://127.0.0.1:8188")
+    queue.add_argument(
+        "--server", metavar="URL", action="append", required=True,
+        help="the server, for example http://127.0.0.1:8188; several with --jobs: whichever is free gets the next job",
+    )  # fmt: skip
     queue.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="give up (and cancel) a job that takes longer"
     )
@@ -200,18 +203,21 @@ def _run(options: argparse.Namespace) -> int:
 def _queue(options: argparse.Namespace) -> int:
     settings = [split_setting(text) for text in options.set]
     common: dict[str, Any] = {
-        "server": options.server, "overrides": settings, "out": options.out, "input_dirs": options.input,
+        "overrides": settings, "out": options.out, "input_dirs": options.input,
         "seed": options.seed, "timeout": options.timeout, "quiet": options.quiet,
     }  # fmt: skip
     if options.jobs:
-        from .jobs import run_jobs
+        from .farm import run_jobs
 
-        table = run_jobs(options.file, options.jobs, **common)
+        table = run_jobs(options.file, options.jobs, options.server, **common)
         _print_results(table.files, {})
         return FAILED if table.failed else 0
     from .queue import queue_workflow
 
-    result = queue_workflow(options.file, **common)
+    if len(options.server) > 1:
+        given = f"{len(options.server)} servers and no table of jobs"
+        raise EMO2Error("--server", "one server for one job", given, "Give --jobs, or one server.")
+    result = queue_workflow(options.file, options.server[0], **common)
     _print_results(result.files, result)
     return 0
 

@@ -115,6 +115,21 @@ class Client:
             raise ServerError(f"What answers at {self.url} is no ComfyUI server (/object_info lists no nodes).")
         return answer
 
+    async def versions(self) -> dict[str, Any]:
+        """What the server says of itself: {"comfyui", "python", "torch", "devices"}, as far as it does."""
+        try:
+            answer = await self.json("GET", "/system_stats")
+        except Unreachable:
+            raise
+        except ServerError:
+            return {}
+        system = answer.get("system") if isinstance(answer, dict) else None
+        if not isinstance(system, dict):
+            return {}
+        devices = [str(device.get("name")) for device in answer.get("devices") or [] if isinstance(device, dict)]
+        known = {"comfyui": "comfyui_version", "python": "python_version", "torch": "pytorch_version"}
+        return {name: system.get(key) for name, key in known.items()} | {"devices": devices}
+
     async def upload(self, path: Path) -> str:
         """Put a file into the server's input folder; the name it got there. The server keeps equal files once."""
         with open(path, "rb") as stream:

@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from tqdm import tqdm
@@ -22,6 +22,15 @@ Prompt = dict[str, dict[str, Any]]
 
 class JobFailed(ServerError):
     """A node on the server raised, or somebody stopped the job."""
+
+
+class Watcher(Protocol):
+    """Who is told how a prompt goes."""
+
+    def running(self, node_id: str) -> None: ...
+    def cached(self, count: int) -> None: ...
+    def progress(self, node_id: str, value: float, total: float) -> None: ...
+    def close(self) -> None: ...
 
 
 class Show:
@@ -98,7 +107,7 @@ class Follower:
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise Unreachable(f"Cannot reach the server {self.client.url}: {error or type(error).__name__}.") from error
 
-    async def wait(self, prompt_id: str, show: Show, timeout: float | None = None) -> dict[str, Any]:
+    async def wait(self, prompt_id: str, show: Watcher, timeout: float | None = None) -> dict[str, Any]:
         """Follow a prompt to its end; its history entry. JobFailed, Unreachable, or ServerError when it got lost."""
         end = time.monotonic() + timeout if timeout else None
         try:
@@ -139,7 +148,7 @@ class Follower:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 2.0)
 
-    async def _listen(self, prompt_id: str, show: Show, until: float) -> None:
+    async def _listen(self, prompt_id: str, show: Watcher, until: float) -> None:
         """Show messages until the prompt is over, the socket closes, or it has been silent until `until`."""
         pause = until - time.monotonic()
         while self.socket is not None and not self.socket.closed:
@@ -162,7 +171,7 @@ class Follower:
             if data.get("prompt_id", prompt_id) == prompt_id and self._over(kind, data, show):
                 return
 
-    def _over(self, kind: str | None, data: Mapping[str, Any], show: Show) -> bool:
+    def _over(self, kind: str | None, data: Mapping[str, Any], show: Watcher) -> bool:
         """Show one event; whether it is the last of its prompt."""
         if kind == "executing":
             if data.get("node") is None:

@@ -49,7 +49,8 @@ def stages(out: Path, config: str, before: Before, training: Training, puppets: 
     shown = [f"recipe.{key}={value}" for key, value in _shown(folders).items()]
     vae, own = out / "autoencoder-faces" / "export" / FILES["autoencoder-faces"][0], FILES["face-identity"][0]
     found.append(
-        training("autoencoder", (*painted, "decoder"), (*shown, f"recipe.begin={before.vae}", "recipe.held_out=null", "recipe.fresh=false"),
+        training("autoencoder", (*painted, "decoder"),
+                 (*shown, f"recipe.begin={before.vae}", "recipe.held_out=null", "recipe.fresh=false"),
                  60, name="autoencoder-faces", config=named("tiny-faces"))
     )  # fmt: skip
     coded = lambda name: (*paint[name], "--vae", str(vae))

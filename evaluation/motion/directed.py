@@ -47,8 +47,9 @@ class Performed:
         return vectors[first : max(first + 1, round(self.asked.end * self.fps))]
 
 
-def held_out(rounds: int = 1, seed: int = 0) -> Iterator[Asked]:
-    """Every action `rounds` times, by held-out puppets seed, seed + 1 ..., described in held-out words."""
+def held_out(rounds: int = 1, seed: int = 0, split: str = "held-out") -> Iterator[Asked]:
+    """Every action `rounds` times, by held-out puppets seed, seed + 1 ..., described in held-out words; or by puppets
+    and in words of another split, to choose settings by."""
     from ...training.body_clips import BodyClip, puppet_body
     from ...training.puppets.actions import ACTIONS
     from ...training.puppets.directed import descriptions, direct
@@ -57,10 +58,10 @@ def held_out(rounds: int = 1, seed: int = 0) -> Iterator[Asked]:
 
     for number in range(rounds * len(ACTIONS)):
         puppet, action = seed + number, ACTIONS[number % len(ACTIONS)]
-        framing = draw_framing(puppet, "held-out", "full")
-        performance = direct(puppet, "held-out", framing, actions=[action])
-        told = descriptions(performance, "held-out", split_rng(puppet, "held-out", 11))
-        clip = BodyClip(puppet_body(performance), tuple(told), performance.waveform, f"held-out puppet {puppet}")
+        framing = draw_framing(puppet, split, "full")
+        performance = direct(puppet, split, framing, actions=[action])
+        told = descriptions(performance, split, split_rng(puppet, split, 11))
+        clip = BodyClip(puppet_body(performance), tuple(told), performance.waveform, f"{split} puppet {puppet}")
         (acted,) = performance.acted
         text = next(one.text for one in told if one.start == acted.start)
         yield Asked(text, action.name, acted.start, acted.end, clip)
@@ -88,7 +89,7 @@ def perform(
     if voice is not None and asked.clip.waveform is not None:
         features = audio.encode(voice, np.asarray(asked.clip.waveform, np.float32), name="evaluation")
     wanted = conditions(encoder, [asked.text] * len(told), rows_of(told, count), None, features, rate)
-    codes = sample(model, wanted, count, **options)
+    codes = sample(model, wanted, count, **{"codebooks": tokenizer.codebooks(), **options})
     made = vector.to_vector(tokenizer.body(codes))[: len(body)]
     return Performed(asked, made, vector.to_vector(body), tokenizer.config.fps, codes)
 

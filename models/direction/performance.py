@@ -88,7 +88,7 @@ def perform(
     )  # fmt: skip
     codes = sample(
         model.branches, asked, tokens, steps=steps, guidance=guidance, audio_guidance=audio_guidance,
-        temperature=temperature, seed=seed, on_step=on_step,
+        temperature=temperature, seed=seed, codebooks=model.tokenizer.codebooks(), on_step=on_step,
     )  # fmt: skip
     decoded = model.tokenizer.body(codes).to_motion(framing)
     if not use_bank or model.bank is None:

@@ -36,6 +36,7 @@ def sample(
     seed: int = 0,
     fixed: np.ndarray | None = None,
     top: float = 0.9,
+    codebooks: Tensor | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Codes (levels, n) int64 of a motion that follows `conditions`; the same seed gives the same codes.
@@ -44,7 +45,8 @@ def sample(
     made without text and sound, 1 not at all. audio_guidance: the same for the sound alone; as `guidance` by default.
     temperature: of the draws, 0 always takes the likeliest code. fixed (n,) or (levels, n): codes that must stand, -1
     where free (in-painting); only level 0 is looked at. top: draws are among the likeliest codes that are 1 - top of
-    all. on_step(done, total) is called after each step of each window.
+    all. codebooks (levels, codes, C): the tokenizer's; with them the levels behind level 0 are not drawn: each takes the
+    code nearest to the expected vector, the one of least squared error. on_step(done, total) is called after each step of each window.
 
     A motion longer than the config's window is made in windows whose first `overlap` tokens the one before has made.
     """
@@ -58,7 +60,7 @@ def sample(
     made[0] = _given(fixed, n, config.codes)
     windows = list(spans(n, config.window, config.overlap))
     total = len(windows) * steps
-    decoder = _Decoder(model, guidance, guidance if audio_guidance is None else audio_guidance, temperature, top)
+    decoder = _Decoder(model, guidance, guidance if audio_guidance is None else audio_guidance, temperature, top, codebooks)
     for index, (start, stop) in enumerate(windows):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + index) % 2**63)
         decoder.window(
@@ -92,8 +94,10 @@ def _tick(on_step: Callable[[int, int], None] | None, before: int, total: int) -
 class _Decoder:
     """Fills windows."""
 
-    def __init__(self, model: MotionBranch | TwoBranch, text: float, sound: float, temperature: float, top: float):
+    def __init__(self, model: MotionBranch | TwoBranch, text: float, sound: float, temperature: float, top: float,
+                 codebooks: Tensor | None = None):  # fmt: skip
         self.model, self.text, self.sound, self.temperature = model, text, sound, temperature
+        self.codebooks = None if codebooks is None else codebooks.detach().float().cpu()
         codes = (model.config if isinstance(model, MotionBranch) else model.audio.config).codes
         self.among = max(1, min(codes, math.ceil((1 - top) * codes)))
 
@@ -134,6 +138,12 @@ class _Decoder:
         drawn = index.gather(-1, noisy.argmax(-1, keepdim=True))
         return drawn[:, 0], chances.gather(-1, drawn)[:, 0]
 
+    def _expected(self, logits: Tensor, level: int) -> Tensor:
+        """The codes (m,) of a further level whose vectors are nearest to what logits (m, codes) expect."""
+        assert self.codebooks is not None
+        book = self.codebooks[level]
+        return torch.cdist(logits.softmax(-1) @ book, book).argmin(-1)
+
     def _further(self, guided: _Guided, made: np.ndarray, generator: torch.Generator) -> None:
         """The residual levels, one after the other."""
         head = self.model.residual
@@ -144,7 +154,7 @@ class _Decoder:
         state = guided.state(codes[0])
         for level in range(1, len(made)):
             logits = head(state, codes[None].clamp_min(0), torch.tensor([level], device=device))[0].float().cpu()
-            drawn, _ = self._draw(logits, generator)
+            drawn = self._expected(logits, level) if self.codebooks is not None else self._draw(logits, generator)[0]
             codes[level] = torch.where(codes[level] == FREE, drawn.to(device), codes[level])
         made[:] = codes.cpu().numpy()
 

@@ -136,6 +136,12 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
 
+    def restart(self) -> None:
+        """Start it again at the same address, after `kill`; its queue and history are gone."""
+        self._start()
+        if not self._answers():
+            raise RuntimeError(f"ComfyUI did not start again, see {self.log_path}:\n{self.log()[-3000:]}")
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()

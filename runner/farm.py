@@ -1,0 +1,339 @@
+"""A table of jobs on any number of ComfyUI servers: one job a server at a time, another try elsewhere when one fails.
+
+Before a job is sent, its server and prompt id are in the state file, and the server takes that id: whatever happens in
+between, the next start finds the job in the server's queue or history, or knows that it never arrived. A server that
+does not answer is asked again, less and less often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import EMO2Error
+from . import inputs
+from .board import Board
+from .client import Client, Lost, ServerError, Unreachable, server_address
+from .farm_table import FarmTable
+from .folders import existing_folders, output_folder
+from .follow import Follower, outcome
+from .jobs import Job, JobsResult, State, check_rows, read_jobs, tickets
+from .manifest import InputHashes, described, write_manifest
+from .problems import WorkflowError, one_line
+from .queue import extra_data, fetch, prepare, run_async, upload_inputs
+from .workflow import Workflow, read_workflow
+
+log = logging.getLogger("emo2")
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until a server that does not answer is asked again: at first, and at most, doubling in between."""
+LAST_ANSWER = 3.0
+"""Seconds that a server gets to answer when nothing is left to do."""
+PATIENCE = 600.0
+"""Seconds without any server that answers, after which the rest is given up."""
+
+
+def run_jobs(
+    workflow: str | Path,
+    table: str | Path,
+    servers: str | Sequence[str],
+    overrides: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+    out: str | Path = "output",
+    input_dirs: Iterable[str | Path] = (),
+    seed: int | None = None,
+    timeout: float | None = None,
+    quiet: bool = True,
+    back_seconds: float = 20.0,
+    patience: float = PATIENCE,
+) -> JobsResult:
+    """Run every row of the CSV `table` once, on whichever of `servers` is free; results of a row go to `out`/NAME.
+
+    Columns are "TARGET.INPUT" (an empty cell leaves the value as it is), and optionally "name" (default row-0001) and
+    "out" (a folder below `out`, or an absolute one). Bad rows are reported by number before anything is queued. A job
+    that fails does not stop the others; the next start tries it again. Other arguments: as `queue_workflow`.
+
+    back_seconds: how long a server that vanished in the middle of a job may take to come back to it; then the job goes
+    to another. patience: seconds without any server, after which Unreachable is raised. `out`/TABLE.manifest.json says
+    what every job was made from, where, and what came out.
+    """
+    addresses = list(dict.fromkeys(map(server_address, [servers] if isinstance(servers, str) else servers)))
+    source = read_workflow(workflow)
+    settings = list(overrides.items() if isinstance(overrides, Mapping) else overrides)
+    out, table = output_folder(out), Path(table)
+    jobs = read_jobs(table, out, source, settings, seed)
+    state = State(out / f"{table.stem}.state.json")
+    chosen = existing_folders(input_dirs, "--input")
+    folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
+    farm = _Farm(
+        source, jobs, settings, folders, state, seed, timeout, back_seconds, patience, addresses,
+        FarmTable(addresses, quiet),
+    )  # fmt: skip
+
+    async def work() -> JobsResult:
+        try:
+            return await farm.run()
+        finally:
+            if farm.versions:
+                entries = [farm.entry(job) for job in jobs]
+                file = Path(workflow) if isinstance(workflow, (str, Path)) else None
+                write_manifest(out / f"{table.stem}.manifest.json", file, table, farm.versions, entries)
+
+    return run_async(work)
+
+
+class _Farm:
+    """What the servers' workers share."""
+
+    def __init__(
+        self, source: Workflow, jobs: list[Job], settings: list[tuple[str, Any]], folders: inputs.InputFolders,
+        state: State, seed: int | None, timeout: float | None, back_seconds: float, patience: float,
+        servers: list[str], table: FarmTable,
+    ):  # fmt: skip
+        self.source, self.jobs, self.settings, self.folders, self.state = source, jobs, settings, folders, state
+        self.seed, self.timeout, self.back_seconds, self.patience = seed, timeout, back_seconds, patience
+        self.servers, self.table = servers, table
+        self.result = JobsResult()
+        self.versions: dict[str, Any] = {}
+        """Server -> what it says of itself, once it has answered."""
+        self.board = Board([], servers)
+
+    async def run(self) -> JobsResult:
+        await self._check()
+        left = [job for job in self.jobs if self.state.status(job) != "done"]
+        self.result.skipped = len(self.jobs) - len(left)
+        if self.result.skipped:
+            log.info("%d of %d jobs were done before", self.result.skipped, len(self.jobs))
+        sent = {job.key: self.state.jobs[job.key].get("server") for job in left if self.state.status(job) == "sent"}
+        self.board = Board([job for job in left if sent.get(job.key) not in self.servers], self.servers)
+        for job in left:
+            if sent.get(job.key) in self.servers:
+                self.board.hold(str(sent[job.key]), job)
+        self.table.begin(len(self.jobs), self.result.skipped)
+        workers: list[asyncio.Future[None]] = [asyncio.ensure_future(_Worker(self, url).run()) for url in self.servers]
+        try:
+            await self._all(workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self.table.close()
+        for job in self.jobs:
+            self.result.files += [Path(name) for name in self.state.jobs.get(job.key, {}).get("files", [])]
+        return self.result
+
+    async def _all(self, workers: list[asyncio.Future[None]]) -> None:
+        """Wait for the workers; Unreachable when no server has answered for too long."""
+        silent = over = None
+        while not all(worker.done() for worker in workers):
+            await asyncio.wait(workers, timeout=0.2, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in workers:
+                if worker.done():
+                    worker.result()
+            if not self.board.left:
+                over = over or time.monotonic()
+                if time.monotonic() - over > LAST_ANSWER:
+                    return  # of a server that is asked for nothing any more
+            if self.board.live or not self.board.left:
+                silent = None
+            elif silent is None:
+                silent = time.monotonic()
+            elif time.monotonic() - silent > self.patience:
+                raise Unreachable(
+                    f"None of the servers has answered for {self.patience:g} s; {self.board.left} jobs are left. "
+                    "Start one and give the same command again."
+                )
+
+    async def _check(self) -> None:
+        """Check all rows against a server that answers, before anything is sent. ServerError when none does."""
+        trouble: list[str] = []
+        for url in self.servers:
+            try:
+                async with Client(url, answer_seconds=10.0) as client:
+                    definitions = await client.definitions()
+            except ServerError as error:
+                trouble.append(str(error))
+                continue
+            check_rows(self.jobs, self.source, self.settings, definitions, self.folders, url, self.seed)
+            return
+        raise Unreachable(" ".join(trouble))
+
+    def failed(self, job: Job, message: str) -> None:
+        """A job that is not tried again."""
+        line = f"row {job.row} ({job.name}): {one_line(message)}"
+        log.error("%s", line)
+        self.result.failed.append(line)
+        self.state.put(job, status="failed", error=one_line(message))
+        self.table.count(failed=True)
+
+    def attempt(self, job: Job, server: str, began: float, error: str | None = None) -> list[dict[str, Any]]:
+        """The job's attempts with one more."""
+        known = list(self.state.jobs.get(job.key, {}).get("attempts", []))
+        return [*known, {"server": server, "seconds": round(time.time() - began, 3), "error": error}]
+
+    def entry(self, job: Job) -> dict[str, Any]:
+        """The job as the manifest has it."""
+        known = self.state.jobs.get(job.key, {})
+        told = (
+            "status",
+            "server",
+            "prompt_id",
+            "started",
+            "seconds",
+            "seeds",
+            "input_files",
+            "attempts",
+            "error",
+            "made",
+        )
+        settings = dict(job.settings)
+        return {"row": job.row, "name": job.name, "folder": str(job.folder), "settings": settings} | {
+            ("files" if name == "made" else name): known.get(name) for name in told
+        }
+
+
+class _Worker:
+    """One server, and the job that it is working on."""
+
+    def __init__(self, farm: _Farm, url: str):
+        self.farm, self.url = farm, url
+        self.board, self.state, self.line = farm.board, farm.state, farm.table.line(url)
+        self.client_id, self.began = uuid.uuid4().hex, time.time()
+        self.current: Job | None = None
+
+    async def run(self) -> None:
+        pause, told = FIRST_PAUSE, ""
+        while self.board.left:
+            try:
+                async with Client(self.url) as client:
+                    await self._serve(client)
+                return
+            except (ServerError, EMO2Error) as error:
+                if str(error) != told:
+                    log.warning("%s", one_line(error))
+                told = str(error)
+                await self._away(str(error))
+            self.line.state = f"away, asked again in {pause:g} s"
+            await self.board.rest(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if self.board.live - {self.url} and time.time() - self.began > self.farm.back_seconds:
+                await self.board.release(self.url)  # nobody knows when it comes back to them
+
+    async def _away(self, error: str) -> None:
+        if self.current is not None:
+            job, self.current = self.current, None
+            self.state.put(job, attempts=self.farm.attempt(job, self.url, self.began, one_line(error)))
+            if not await self.board.lost(self.url):
+                self.farm.failed(job, f"it was lost with its server, again and again. {error}")
+        for job in await self.board.away(self.url):
+            self.farm.failed(job, self.state.jobs.get(job.key, {}).get("error") or error)
+
+    async def _serve(self, client: Client) -> None:
+        """Do jobs until none is left. Unreachable when the server goes."""
+        definitions = await client.definitions()
+        self.farm.versions[self.url] = await client.versions()
+        async with Follower(client, self.client_id, self.farm.back_seconds) as follower:
+            known = await self._tidy(client)
+            self.board.back(self.url)
+            sent: dict[Path, str] = {}
+            hashes = InputHashes(definitions, self.farm.folders)
+            while True:
+                job = self.board.resume(self.url)
+                goes_on = job is not None and self.state.jobs[job.key]["prompt_id"] in known
+                if job is None:
+                    self.line.rest()
+                    job = await self.board.take(self.url)
+                if job is None:
+                    return
+                self.current, self.began = job, time.time()
+                try:
+                    await self._do(client, follower, job, definitions, hashes, sent, goes_on)
+                except Lost as error:
+                    self.current = None
+                    self.state.put(job, attempts=self.farm.attempt(job, self.url, self.began, one_line(error)))
+                    log.warning("%s", one_line(error))
+                    if not await self.board.lost(self.url):
+                        self.farm.failed(job, f"it was lost with its server, again and again. {error}")
+                except Unreachable:
+                    raise
+                except (ServerError, WorkflowError, EMO2Error) as error:
+                    self.current = None
+                    message, attempts = one_line(error), self.farm.attempt(job, self.url, self.began, one_line(error))
+                    self.state.put(job, attempts=attempts, error=message)
+                    if await self.board.failed(self.url):
+                        log.warning("row %d (%s) goes to another server: %s", job.row, job.name, message)
+                    else:
+                        self.farm.failed(job, message)
+                except asyncio.CancelledError:
+                    await self._cancel(client, job)
+                    raise
+
+    async def _tidy(self, client: Client) -> set[str]:
+        """Prompt ids that the server knows. Jobs of this table that it still does and that went elsewhere since, or
+        that were stopped, are cancelled."""
+        waiting, finished = await client.waiting(), await client.finished()
+        stopped = {i for i, entry in finished.items() if "execution_interrupted" in str(entry.get("status"))}
+        ours = {job.key: self.state.jobs.get(job.key, {}) for job in self.farm.jobs}
+        for ticket, prompt_id in tickets(waiting, finished).items():
+            key, _, asked = ticket.partition("/")
+            mine = ours.get(key)
+            if mine is None:
+                continue
+            current = mine.get("status") == "sent" and mine.get("server") == self.url and mine.get("prompt_id") == asked
+            if current and prompt_id != asked:  # the server chose its own id before we could write it down
+                job = next(job for job in self.farm.jobs if job.key == key)
+                self.state.put(job, prompt_id=prompt_id)
+            elif not current and mine.get("prompt_id") != prompt_id and prompt_id in waiting:
+                await client.cancel([prompt_id])
+        return (waiting.keys() | finished.keys()) - stopped
+
+    async def _do(
+        self, client: Client, follower: Follower, job: Job, definitions: Mapping[str, Any], hashes: InputHashes,
+        sent: dict[Path, str], goes_on: bool,
+    ) -> None:  # fmt: skip
+        farm = self.farm
+        everything = [*farm.settings, *job.settings]
+        prompt = prepare(farm.source, everything, definitions, farm.folders, client.url, farm.seed, "column")
+        self.line.job(job.name, prompt)
+        if goes_on:
+            started = self.state.jobs[job.key].get("started_at") or self.began
+        else:
+            started, prompt_id = time.time(), str(uuid.uuid4())
+            made_from = hashes.of(prompt)
+            prompt = copy.deepcopy(prompt)
+            await upload_inputs(client, prompt, definitions, farm.folders, sent)
+            when = datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="milliseconds")
+            self.state.put(
+                job, status="sent", server=self.url, prompt_id=prompt_id, error=None, files=[], made=[],
+                started=when, started_at=started, **made_from,
+            )  # fmt: skip
+            extra = extra_data(farm.source, emo2_job=f"{job.key}/{prompt_id}")
+            given = await client.queue(prompt, self.client_id, prompt_id, extra)
+            if given != prompt_id:
+                self.state.put(job, prompt_id=given)
+        entry = await follower.wait(self.state.jobs[job.key]["prompt_id"], self.line, farm.timeout)
+        files = await fetch(client, outcome(entry, prompt), job.folder)
+        seconds = round(time.time() - started, 3)
+        self.current = None
+        self.state.put(
+            job, status="done", server=self.url, files=[str(path) for path in files], error=None,
+            made=[described(path) for path in files], seconds=seconds, attempts=farm.attempt(job, self.url, started),
+        )  # fmt: skip
+        farm.table.count(seconds=seconds)
+        log.info("%s: done on %s in %.1f s", job.name, self.url, seconds)
+        await self.board.done(self.url)
+
+    async def _cancel(self, client: Client, job: Job) -> None:
+        """Ctrl-C: the server stops, too."""
+        prompt_id = self.state.jobs.get(job.key, {}).get("prompt_id")
+        if self.state.status(job) != "sent" or not prompt_id:
+            return
+        try:
+            await asyncio.shield(asyncio.wait_for(client.cancel([prompt_id]), 5.0))
+        except (ServerError, asyncio.TimeoutError) as error:
+            log.warning("the job on %s could not be cancelled: %s", self.url, error)
