@@ -71,17 +71,19 @@ def build_parser() -> argparse.ArgumentParser:
         "run", help="run a workflow file in this process, without ComfyUI", epilog=TARGETS, formatter_class=form,
         description="Run a workflow file (as saved by ComfyUI, or in API form) in this process.",
     )  # fmt: skip
-    run.add_argument(
-        "--models", metavar="DIR", action="append", default=[], help="a folder with model files; may be repeated"
-    )
     queue = commands.add_parser(
         "queue", help="run a workflow file on a ComfyUI server", epilog=TARGETS, formatter_class=form,
         description="Send a workflow file and its inputs to a ComfyUI server, follow the job, fetch the results.",
     )  # fmt: skip
     queue.add_argument(
-        "--server", metavar="URL", action="append", required=True,
+        "--server", metavar="URL", action="append", default=[],
         help="the server, for example http://127.0.0.1:8188; several with --jobs: whichever is free gets the next job",
     )  # fmt: skip
+    queue.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="run --jobs on a Ray cluster instead, in the pack's own runner: auto, HOST:6379, ray://HOST:10001, local",
+    )  # fmt: skip
+    queue.add_argument("--actors", metavar="N", type=int, help="with --ray: jobs side by side (default: one a GPU)")
     queue.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="give up (and cancel) a job that takes longer"
     )
@@ -89,6 +91,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--jobs", metavar="JOBS.csv", type=Path,
         help="one job a row; columns: TARGET.INPUT, and name and out if wanted. Started again, it goes on",
     )  # fmt: skip
+    run.add_argument(
+        "--models", metavar="DIR", action="append", default=[], help="a folder with model files; may be repeated"
+    )
+    queue.add_argument(
+        "--models",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="with --ray: a folder with model files on all machines",
+    )
     for command in (run, queue):
         command.add_argument("file", metavar="FILE", type=Path, help="the workflow (.json)")
         command.add_argument(
@@ -206,10 +218,22 @@ def _queue(options: argparse.Namespace) -> int:
         "overrides": settings, "out": options.out, "input_dirs": options.input,
         "seed": options.seed, "timeout": options.timeout, "quiet": options.quiet,
     }  # fmt: skip
+    if bool(options.ray) == bool(options.server):
+        given = "both" if options.ray else "neither"
+        raise EMO2Error("--server", "--server or --ray", given, "Say where the job is to run.")
+    if options.ray and not options.jobs:
+        raise EMO2Error("--ray", "--jobs beside it", "none", "Write one job a row, or use `emo2 run`.")
     if options.jobs:
-        from .farm import run_jobs
+        if options.ray:
+            from .ray_jobs import run_ray_jobs
 
-        table = run_jobs(options.file, options.jobs, options.server, **common)
+            del common["timeout"]
+            more = {"models": options.models, "actors": options.actors}
+            table = run_ray_jobs(options.file, options.jobs, options.ray, **common, **more)
+        else:
+            from .farm import run_jobs
+
+            table = run_jobs(options.file, options.jobs, options.server, **common)
         _print_results(table.files, {})
         return FAILED if table.failed else 0
     from .queue import queue_workflow

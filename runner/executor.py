@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")
 Prompt = dict[str, dict[str, Any]]
+MODELS = ("_MODEL", "_ENCODER", "_DETECTOR", "_HANDS", "VAE", "CLIP_VISION")
+"""How the names of wires end that carry models, which take long to load and are the same each time."""
 
 
 class RunResult(dict):
@@ -34,7 +37,7 @@ class RunResult(dict):
 
 
 def run_workflow(
-    workflow: str | Path | dict[str, Any],
+    workflow: str | Path | dict[str, Any] | Workflow,
     overrides: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
     models: Iterable[str | Path] = (),
     out: str | Path = "output",
@@ -42,22 +45,24 @@ def run_workflow(
     seed: int | None = None,
     keep: Iterable[str] = (),
     on_node: Callable[[int, int, str, dict[str, Any]], None] | None = None,
+    loaded: dict[str, Any] | None = None,
 ) -> RunResult:
     """Run a workflow file (or its parsed JSON, either form).
 
     overrides: {"TARGET.INPUT": value}, as --set. models: folders searched before the pack's weights. out: where results
     go (made when the first file is written). seed: for every seed that no wire feeds. keep: node ids whose outputs are
-    returned in `.kept`. on_node(place, count, id, node) is called before each node.
+    returned in `.kept`. on_node(place, count, id, node) is called before each node. loaded: keeps the models of loaders
+    from one run to the next; give the same dict to each.
     Raises EMO2Error and WorkflowError before any work, NodeFailed from a node.
     """
-    source = read_workflow(workflow)
+    source = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
     out = output_folder(out)
     model_folders, chosen = existing_folders(models, "--models"), existing_folders(input_dirs, "--input")
     folders = inputs.InputFolders.of(chosen, source.folder, out)
     settings = overrides.items() if isinstance(overrides, Mapping) else overrides
     with _Surroundings(model_folders, out, folders):
         prompt, order, definitions = prepare(source, settings, folders, seed)
-        run = _Run(prompt, order, definitions, source.canvas, set(keep))
+        run = _Run(prompt, order, definitions, source.canvas, set(keep), loaded)
         try:
             with torch.inference_mode():
                 run.all(on_node)
@@ -114,8 +119,10 @@ class _Run:
         definitions: LocalDefinitions,
         canvas: dict[str, Any] | None,
         keep: set[str],
+        loaded: dict[str, Any] | None = None,
     ):
         self.prompt, self.order, self.definitions, self.keep = prompt, order, definitions, keep
+        self.loaded = loaded
         self.hidden = {"PROMPT": prompt, "DYNPROMPT": None, "EXTRA_PNGINFO": {"workflow": canvas} if canvas else {}}
         self.results: dict[str, list[list[Any]]] = {}
         self.shown: dict[str, Any] = {}
@@ -129,7 +136,7 @@ class _Run:
                 on_node(place + 1, len(self.order), node_id, node)
             log.debug("running %s", node_name(node_id, node))
             try:
-                slots, shown = self.run_node(node_id, node)
+                slots, shown = self.result_of(node_id, node)
             except Exception as error:
                 raise NodeFailed(node_id, node, error) from error
             if left[node_id]:
@@ -142,6 +149,16 @@ class _Run:
                 left[feed] -= 1
                 if left[feed] == 0:
                     self.results.pop(feed, None)
+
+    def result_of(self, node_id: str, node: dict[str, Any]) -> tuple[list[list[Any]], dict[str, Any]]:
+        """What a node gives: a loader's models from an earlier run, where they are kept."""
+        types = self.definitions[node["class_type"]]["output"]
+        if self.loaded is None or feeds(node) or not types or not all(t.endswith(MODELS) for t in types):
+            return self.run_node(node_id, node)
+        key = json.dumps([node["class_type"], node["inputs"]], sort_keys=True, default=str)
+        if key not in self.loaded:
+            self.loaded[key] = self.run_node(node_id, node)
+        return self.loaded[key]
 
     def run_node(self, node_id: str, node: dict[str, Any]) -> tuple[list[list[Any]], dict[str, Any]]:
         cls = self.definitions.classes[node["class_type"]]

@@ -12,7 +12,7 @@ import copy
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -70,41 +70,49 @@ def run_jobs(
     state = State(out / f"{table.stem}.state.json")
     chosen = existing_folders(input_dirs, "--input")
     folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
-    farm = _Farm(
-        source, jobs, settings, folders, state, seed, timeout, back_seconds, patience, addresses,
-        FarmTable(addresses, quiet),
-    )  # fmt: skip
+    farm = Farm(source, jobs, settings, folders, state, seed, addresses, FarmTable(addresses, quiet), patience)
 
     async def work() -> JobsResult:
         try:
-            return await farm.run()
+            await _check(farm)
+            return await farm.run(lambda url: _Worker(farm, url, timeout, back_seconds).run())
         finally:
-            if farm.versions:
-                entries = [farm.entry(job) for job in jobs]
-                file = Path(workflow) if isinstance(workflow, (str, Path)) else None
-                write_manifest(out / f"{table.stem}.manifest.json", file, table, farm.versions, entries)
+            farm.write_manifest(out / f"{table.stem}.manifest.json", workflow, table)
 
     return run_async(work)
 
 
-class _Farm:
-    """What the servers' workers share."""
+async def _check(farm: Farm) -> None:
+    """Check all rows against a server that answers, before anything is sent. ServerError when none does."""
+    trouble: list[str] = []
+    for url in farm.servers:
+        try:
+            async with Client(url, answer_seconds=10.0) as client:
+                definitions = await client.definitions()
+        except ServerError as error:
+            trouble.append(str(error))
+            continue
+        check_rows(farm.jobs, farm.source, farm.settings, definitions, farm.folders, url, farm.seed)
+        return
+    raise Unreachable(" ".join(trouble))
+
+
+class Farm:
+    """What the workers share, one of them for each of `servers`: jobs, what is written down, the table."""
 
     def __init__(
         self, source: Workflow, jobs: list[Job], settings: list[tuple[str, Any]], folders: inputs.InputFolders,
-        state: State, seed: int | None, timeout: float | None, back_seconds: float, patience: float,
-        servers: list[str], table: FarmTable,
+        state: State, seed: int | None, servers: list[str], table: FarmTable, patience: float = PATIENCE,
     ):  # fmt: skip
         self.source, self.jobs, self.settings, self.folders, self.state = source, jobs, settings, folders, state
-        self.seed, self.timeout, self.back_seconds, self.patience = seed, timeout, back_seconds, patience
-        self.servers, self.table = servers, table
+        self.seed, self.servers, self.table, self.patience = seed, servers, table, patience
         self.result = JobsResult()
         self.versions: dict[str, Any] = {}
         """Server -> what it says of itself, once it has answered."""
         self.board = Board([], servers)
 
-    async def run(self) -> JobsResult:
-        await self._check()
+    async def run(self, work: Callable[[str], Coroutine[Any, Any, None]]) -> JobsResult:
+        """Do what is left of the jobs. work(server): that server's part, until the board is empty."""
         left = [job for job in self.jobs if self.state.status(job) != "done"]
         self.result.skipped = len(self.jobs) - len(left)
         if self.result.skipped:
@@ -115,7 +123,7 @@ class _Farm:
             if sent.get(job.key) in self.servers:
                 self.board.hold(str(sent[job.key]), job)
         self.table.begin(len(self.jobs), self.result.skipped)
-        workers: list[asyncio.Future[None]] = [asyncio.ensure_future(_Worker(self, url).run()) for url in self.servers]
+        workers: list[asyncio.Future[None]] = [asyncio.ensure_future(work(url)) for url in self.servers]
         try:
             await self._all(workers)
         finally:
@@ -148,20 +156,6 @@ class _Farm:
                     f"None of the servers has answered for {self.patience:g} s; {self.board.left} jobs are left. "
                     "Start one and give the same command again."
                 )
-
-    async def _check(self) -> None:
-        """Check all rows against a server that answers, before anything is sent. ServerError when none does."""
-        trouble: list[str] = []
-        for url in self.servers:
-            try:
-                async with Client(url, answer_seconds=10.0) as client:
-                    definitions = await client.definitions()
-            except ServerError as error:
-                trouble.append(str(error))
-                continue
-            check_rows(self.jobs, self.source, self.settings, definitions, self.folders, url, self.seed)
-            return
-        raise Unreachable(" ".join(trouble))
 
     def failed(self, job: Job, message: str) -> None:
         """A job that is not tried again."""
@@ -196,12 +190,17 @@ class _Farm:
             ("files" if name == "made" else name): known.get(name) for name in told
         }
 
+    def write_manifest(self, target: Path, workflow: str | Path, table: Path) -> None:
+        """Write what happened to every job, once a server has answered."""
+        if self.versions:
+            write_manifest(target, Path(workflow), table, self.versions, [self.entry(job) for job in self.jobs])
+
 
 class _Worker:
     """One server, and the job that it is working on."""
 
-    def __init__(self, farm: _Farm, url: str):
-        self.farm, self.url = farm, url
+    def __init__(self, farm: Farm, url: str, timeout: float | None, back_seconds: float):
+        self.farm, self.url, self.timeout, self.back_seconds = farm, url, timeout, back_seconds
         self.board, self.state, self.line = farm.board, farm.state, farm.table.line(url)
         self.client_id, self.began = uuid.uuid4().hex, time.time()
         self.current: Job | None = None
@@ -221,7 +220,7 @@ class _Worker:
             self.line.state = f"away, asked again in {pause:g} s"
             await self.board.rest(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            if self.board.live - {self.url} and time.time() - self.began > self.farm.back_seconds:
+            if self.board.live - {self.url} and time.time() - self.began > self.back_seconds:
                 await self.board.release(self.url)  # nobody knows when it comes back to them
 
     async def _away(self, error: str) -> None:
@@ -237,7 +236,7 @@ class _Worker:
         """Do jobs until none is left. Unreachable when the server goes."""
         definitions = await client.definitions()
         self.farm.versions[self.url] = await client.versions()
-        async with Follower(client, self.client_id, self.farm.back_seconds) as follower:
+        async with Follower(client, self.client_id, self.back_seconds) as follower:
             known = await self._tidy(client)
             self.board.back(self.url)
             sent: dict[Path, str] = {}
@@ -316,7 +315,7 @@ class _Worker:
             given = await client.queue(prompt, self.client_id, prompt_id, extra)
             if given != prompt_id:
                 self.state.put(job, prompt_id=given)
-        entry = await follower.wait(self.state.jobs[job.key]["prompt_id"], self.line, farm.timeout)
+        entry = await follower.wait(self.state.jobs[job.key]["prompt_id"], self.line, self.timeout)
         files = await fetch(client, outcome(entry, prompt), job.folder)
         seconds = round(time.time() - started, 3)
         self.current = None

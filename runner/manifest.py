@@ -60,7 +60,7 @@ class InputHashes:
 
 
 def write_manifest(
-    target: Path, workflow: Path | None, table: Path, servers: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]
+    target: Path, workflow: Path, table: Path, servers: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]
 ) -> Path:
     """Write the manifest, whole. servers: address -> versions; jobs: one entry a row."""
     from importlib.metadata import PackageNotFoundError, version
@@ -72,7 +72,7 @@ def write_manifest(
     content = {
         "version": VERSION,
         "pack": pack,
-        "workflow": described(workflow) if workflow is not None else None,
+        "workflow": described(workflow),
         "table": described(table),
         "servers": dict(servers),
         "jobs": list(jobs),

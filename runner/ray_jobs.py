@@ -1,0 +1,242 @@
+"""The same tables of jobs on a Ray cluster: the in-process runner in actors, one a GPU, which keep their models loaded.
+
+Input files travel to the actor and results back through Ray's object store, so the machines share no disk; only the
+model files must lie on each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import EMO2Error
+from ..models.whole_files import temporary_file
+from . import inputs
+from .definitions import LocalDefinitions, specs
+from .farm import PATIENCE, Farm
+from .farm_table import FarmTable
+from .folders import existing_folders, output_folder
+from .jobs import Job, JobsResult, State, check_rows, read_jobs
+from .manifest import InputHashes, described
+from .problems import WorkflowError, one_line
+from .queue import prepare, run_async
+from .whole_files import place_file
+from .workflow import Workflow, read_workflow
+
+log = logging.getLogger("emo2")
+Prompt = dict[str, dict[str, Any]]
+
+
+def run_ray_jobs(
+    workflow: str | Path,
+    table: str | Path,
+    address: str,
+    overrides: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+    out: str | Path = "output",
+    input_dirs: Iterable[str | Path] = (),
+    models: Iterable[str | Path] = (),
+    seed: int | None = None,
+    actors: int | None = None,
+    quiet: bool = True,
+) -> JobsResult:
+    """Run every row of the CSV `table` once on a Ray cluster; other arguments and results as `farm.run_jobs`.
+
+    address: of the cluster ("auto", "HOST:6379", "ray://HOST:10001"), or "local" for one on this machine. models:
+    folders with model files, the same on every machine. actors: how many run side by side (None: one for each GPU, or
+    for each machine where there is none). EMO2Error before anything starts where Ray or the cluster is missing.
+    """
+    source = read_workflow(workflow)
+    settings = list(overrides.items() if isinstance(overrides, Mapping) else overrides)
+    out, table = output_folder(out), Path(table)
+    jobs = read_jobs(table, out, source, settings, seed)
+    state = State(out / f"{table.stem}.state.json")
+    chosen = existing_folders(input_dirs, "--input")
+    folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
+    model_folders = [str(Path(folder).resolve()) for folder in existing_folders(models, "--models")]
+    definitions = LocalDefinitions()
+    check_rows(jobs, source, settings, definitions, folders, "this machine", seed)
+    ray = connected(address)
+    count, share = actors_of(ray, actors)
+    names = [f"ray-{number + 1}" for number in range(count)]
+    farm = Farm(source, jobs, settings, folders, state, seed, names, FarmTable(names, quiet), PATIENCE)
+    hashes = InputHashes(definitions, folders)
+
+    async def work() -> JobsResult:
+        try:
+            return await farm.run(lambda name: _Actor(farm, name, ray, share, model_folders, definitions, hashes).run())
+        finally:
+            farm.write_manifest(out / f"{table.stem}.manifest.json", workflow, table)
+
+    try:
+        return run_async(work)
+    finally:
+        ray.shutdown()
+
+
+def connected(address: str) -> Any:
+    """Ray, connected to a cluster. EMO2Error where it is not installed or nobody answers."""
+    try:
+        import ray
+    except ImportError as error:
+        todo = "Install it: pip install 'comfyui-emo2[ray]'."
+        raise EMO2Error("--ray", "the package ray", "no such package", todo) from error
+    options: dict[str, Any] = {"address": address}
+    if address == "local":
+        options = {"include_dashboard": False}
+    try:
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # whatever Ray makes of an address
+        given = f"{address} ({one_line(error)})"
+        raise EMO2Error("--ray", "a Ray cluster that answers", given, "Start it: ray start --head.") from error
+    return ray
+
+
+def actors_of(ray: Any, wanted: int | None) -> tuple[int, dict[str, float]]:
+    """How many actors there are, and what each of them asks of the cluster."""
+    has = ray.cluster_resources()
+    gpus = int(has.get("GPU", 0))
+    if wanted is not None and wanted < 1:
+        raise EMO2Error("--actors", "at least 1", wanted, "Leave it out for one a GPU.")
+    machines = sum(1 for node in ray.nodes() if node.get("Alive"))
+    count = wanted or gpus or machines
+    if gpus:
+        return count, {"num_gpus": min(1.0, gpus / count)}
+    return count, {"num_cpus": min(1.0, has.get("CPU", 1.0) / count)}
+
+
+class Runner:
+    """What runs in an actor: workflows, one after the other, with the models of the earlier ones still loaded."""
+
+    def __init__(self, models: list[str]):
+        self.models, self.loaded = models, {}  # type: ignore[var-annotated]
+
+    def versions(self) -> dict[str, Any]:
+        """As `Client.versions`, of this process."""
+        import torch
+
+        devices = [torch.cuda.get_device_name(0)] if torch.cuda.is_available() else ["cpu"]
+        return {"comfyui": None, "python": platform.python_version(), "torch": torch.__version__, "devices": devices,
+                "machine": platform.node()}  # fmt: skip
+
+    def run(self, prompt: Prompt, canvas: dict[str, Any] | None, files: dict[str, bytes]) -> dict[str, Any]:
+        """{"files": {relative path: bytes}} of a prompt whose input files are `files`, or {"error": line}."""
+        import tempfile
+
+        from .executor import run_workflow
+        from .problems import NodeFailed
+
+        with tempfile.TemporaryDirectory(prefix="emo2-ray-") as folder:
+            given, out = Path(folder) / "input", Path(folder) / "out"
+            given.mkdir()
+            for name, content in files.items():
+                (given / name).write_bytes(content)
+            source = Workflow("the job", canvas=canvas, api=prompt, folder=given)
+            try:
+                done = run_workflow(source, models=self.models, out=out, loaded=self.loaded)
+            except (EMO2Error, WorkflowError, NodeFailed) as error:
+                return {"error": one_line(error)}
+            return {"files": {str(path.relative_to(out)): path.read_bytes() for path in done.files}}
+
+
+class _Actor:
+    """One actor, and the job that it is working on."""
+
+    def __init__(
+        self, farm: Farm, name: str, ray: Any, share: dict[str, float], models: list[str],
+        definitions: LocalDefinitions, hashes: InputHashes,
+    ):  # fmt: skip
+        self.farm, self.name, self.ray, self.share, self.models = farm, name, ray, share, models
+        self.definitions, self.hashes = definitions, hashes
+        self.board, self.state, self.line = farm.board, farm.state, farm.table.line(name)
+
+    async def run(self) -> None:
+        actor: Any = None
+        while True:
+            self.line.rest()
+            job = await self.board.take(self.name)
+            if job is None:
+                return
+            began = time.time()
+            try:
+                if actor is None:
+                    actor = await self._start()
+                await self._do(actor, job, began)
+            except self.ray.exceptions.RayError as error:  # the actor died, or its machine
+                actor = None
+                message = one_line(f"the actor {self.name} was lost: {error}")
+                log.warning("%s", message)
+                self.state.put(job, attempts=self.farm.attempt(job, self.name, began, message))
+                if not await self.board.lost(self.name):
+                    self.farm.failed(job, f"it was lost with its actor, again and again. {message}")
+            except (EMO2Error, WorkflowError) as error:
+                message = one_line(error)
+                self.state.put(job, attempts=self.farm.attempt(job, self.name, began, message), error=message)
+                if not await self.board.failed(self.name):
+                    self.farm.failed(job, message)
+
+    async def _start(self) -> Any:
+        self.line.state = "waits for its place in the cluster"
+        actor = self.ray.remote(Runner).options(**self.share).remote(self.models)
+        self.farm.versions[self.name] = await _result(actor.versions.remote())
+        return actor
+
+    async def _do(self, actor: Any, job: Job, began: float) -> None:
+        farm = self.farm
+        everything = [*farm.settings, *job.settings]
+        prompt = prepare(farm.source, everything, self.definitions, farm.folders, "this machine", farm.seed, "column")
+        self.line.job(job.name, prompt)
+        self.line.state = "runs"
+        made_from = self.hashes.of(prompt)
+        prompt, files = with_files(prompt, self.definitions, farm.folders)
+        when = datetime.fromtimestamp(began, timezone.utc).isoformat(timespec="milliseconds")
+        self.state.put(job, status="sent", server=self.name, prompt_id=None, error=None, files=[], made=[],
+                       started=when, started_at=began, **made_from)  # fmt: skip
+        answer = await _result(actor.run.remote(prompt, farm.source.canvas, files))
+        if "error" in answer:
+            raise EMO2Error(self.name, "a job that runs", answer["error"], "Mend the row.")
+        made = [placed(job.folder / name, content) for name, content in answer["files"].items()]
+        seconds = round(time.time() - began, 3)
+        self.state.put(
+            job, status="done", server=self.name, files=[str(path) for path in made], error=None,
+            made=[described(path) for path in made], seconds=seconds, attempts=farm.attempt(job, self.name, began),
+        )  # fmt: skip
+        farm.table.count(seconds=seconds)
+        log.info("%s: done on %s in %.1f s", job.name, self.name, seconds)
+        await self.board.done(self.name)
+
+
+async def _result(reference: Any) -> Any:
+    return await asyncio.wrap_future(reference.future())
+
+
+def with_files(
+    prompt: Prompt, definitions: Mapping[str, Any], folders: inputs.InputFolders
+) -> tuple[Prompt, dict[str, bytes]]:
+    """The prompt with names of its own for its input files, and their contents by these names."""
+    prompt, files = copy.deepcopy(prompt), {}  # type: ignore[var-annotated]
+    names: dict[Path, str] = {}
+    for node in prompt.values():
+        for spec in specs(definitions[node["class_type"]], node["inputs"]):
+            value = node["inputs"].get(spec.name)
+            path = folders.find(value) if spec.is_file and isinstance(value, str) else None
+            if path is None:
+                continue
+            if path not in names:
+                names[path] = f"{len(names):03}_{path.name}"
+                files[names[path]] = path.read_bytes()
+            node["inputs"][spec.name] = names[path]
+    return prompt, files
+
+
+def placed(target: Path, content: bytes) -> Path:
+    """Write a result, whole; a file of that name with other contents is kept."""
+    with temporary_file(target) as temporary:
+        temporary.write_bytes(content)
+        return place_file(temporary, target)
