@@ -13,6 +13,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from .queue import extra_data, fetch, prepare, run_async, upload_inputs
 from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")
+Prompt = dict[str, dict[str, Any]]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a server that does not answer is asked again: at first, and at most, doubling in between."""
 LAST_ANSWER = 3.0
@@ -63,36 +65,67 @@ def run_jobs(
     what every job was made from, where, and what came out.
     """
     addresses = list(dict.fromkeys(map(server_address, [servers] if isinstance(servers, str) else servers)))
-    source = read_workflow(workflow)
-    settings = list(overrides.items() if isinstance(overrides, Mapping) else overrides)
-    out, table = output_folder(out), Path(table)
-    jobs = read_jobs(table, out, source, settings, seed)
-    state = State(out / f"{table.stem}.state.json")
-    chosen = existing_folders(input_dirs, "--input")
-    folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
-    farm = Farm(source, jobs, settings, folders, state, seed, addresses, FarmTable(addresses, quiet), patience)
+    asked = Asked.of(workflow, table, overrides, out, input_dirs, seed)
+    farm = Farm(asked, addresses, FarmTable(addresses, quiet), patience)
 
     async def work() -> JobsResult:
         try:
-            await _check(farm)
+            await _check(asked, addresses)
             return await farm.run(lambda url: _Worker(farm, url, timeout, back_seconds).run())
         finally:
-            farm.write_manifest(out / f"{table.stem}.manifest.json", workflow, table)
+            farm.write_manifest()
 
     return run_async(work)
 
 
-async def _check(farm: Farm) -> None:
+@dataclass
+class Asked:
+    """What is to be done: a workflow, its table and settings, read and checked for their form."""
+
+    workflow: Path
+    table: Path
+    out: Path
+    source: Workflow
+    settings: list[tuple[str, Any]]
+    jobs: list[Job]
+    folders: inputs.InputFolders
+    seed: int | None
+
+    @classmethod
+    def of(
+        cls, workflow: str | Path, table: str | Path, overrides: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        out: str | Path, input_dirs: Iterable[str | Path], seed: int | None,
+    ) -> Asked:  # fmt: skip
+        """Read all of it; arguments as `run_jobs`."""
+        source = read_workflow(workflow)
+        settings = list(overrides.items() if isinstance(overrides, Mapping) else overrides)
+        out, table = output_folder(out), Path(table)
+        jobs = read_jobs(table, out, source, settings, seed)
+        chosen = existing_folders(input_dirs, "--input")
+        folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
+        return cls(Path(workflow), table, out, source, settings, jobs, folders, seed)
+
+    def check(self, definitions: Mapping[str, Any], server: str) -> None:
+        """WorkflowError names each row that cannot be a prompt."""
+        check_rows(self.jobs, self.source, self.settings, definitions, self.folders, server, self.seed)
+
+    def prompt(self, job: Job, definitions: Mapping[str, Any], server: str) -> Prompt:
+        """The prompt of a row."""
+        everything = [*self.settings, *job.settings]
+        return prepare(self.source, everything, definitions, self.folders, server, self.seed, "column")
+
+
+async def _check(asked: Asked, servers: Sequence[str]) -> None:
     """Check all rows against a server that answers, before anything is sent. ServerError when none does."""
     trouble: list[str] = []
-    for url in farm.servers:
+    for url in servers:
         try:
             async with Client(url, answer_seconds=10.0) as client:
                 definitions = await client.definitions()
         except ServerError as error:
             trouble.append(str(error))
             continue
-        check_rows(farm.jobs, farm.source, farm.settings, definitions, farm.folders, url, farm.seed)
+        asked.check(definitions, url)
         return
     raise Unreachable(" ".join(trouble))
 
@@ -100,12 +133,10 @@ async def _check(farm: Farm) -> None:
 class Farm:
     """What the workers share, one of them for each of `servers`: jobs, what is written down, the table."""
 
-    def __init__(
-        self, source: Workflow, jobs: list[Job], settings: list[tuple[str, Any]], folders: inputs.InputFolders,
-        state: State, seed: int | None, servers: list[str], table: FarmTable, patience: float = PATIENCE,
-    ):  # fmt: skip
-        self.source, self.jobs, self.settings, self.folders, self.state = source, jobs, settings, folders, state
-        self.seed, self.servers, self.table, self.patience = seed, servers, table, patience
+    def __init__(self, asked: Asked, servers: list[str], table: FarmTable, patience: float = PATIENCE):
+        self.asked, self.jobs = asked, asked.jobs
+        self.servers, self.table, self.patience = servers, table, patience
+        self.state = State(asked.out / f"{asked.table.stem}.state.json")
         self.result = JobsResult()
         self.versions: dict[str, Any] = {}
         """Server -> what it says of itself, once it has answered."""
@@ -190,10 +221,12 @@ class Farm:
             ("files" if name == "made" else name): known.get(name) for name in told
         }
 
-    def write_manifest(self, target: Path, workflow: str | Path, table: Path) -> None:
+    def write_manifest(self) -> None:
         """Write what happened to every job, once a server has answered."""
         if self.versions:
-            write_manifest(target, Path(workflow), table, self.versions, [self.entry(job) for job in self.jobs])
+            asked, entries = self.asked, [self.entry(job) for job in self.jobs]
+            target = asked.out / f"{asked.table.stem}.manifest.json"
+            write_manifest(target, asked.workflow, asked.table, self.versions, entries)
 
 
 class _Worker:
@@ -240,7 +273,7 @@ class _Worker:
             known = await self._tidy(client)
             self.board.back(self.url)
             sent: dict[Path, str] = {}
-            hashes = InputHashes(definitions, self.farm.folders)
+            hashes = InputHashes(definitions, self.farm.asked.folders)
             while True:
                 job = self.board.resume(self.url)
                 goes_on = job is not None and self.state.jobs[job.key]["prompt_id"] in known
@@ -296,8 +329,7 @@ class _Worker:
         sent: dict[Path, str], goes_on: bool,
     ) -> None:  # fmt: skip
         farm = self.farm
-        everything = [*farm.settings, *job.settings]
-        prompt = prepare(farm.source, everything, definitions, farm.folders, client.url, farm.seed, "column")
+        prompt = farm.asked.prompt(job, definitions, client.url)
         self.line.job(job.name, prompt)
         if goes_on:
             started = self.state.jobs[job.key].get("started_at") or self.began
@@ -305,13 +337,13 @@ class _Worker:
             started, prompt_id = time.time(), str(uuid.uuid4())
             made_from = hashes.of(prompt)
             prompt = copy.deepcopy(prompt)
-            await upload_inputs(client, prompt, definitions, farm.folders, sent)
+            await upload_inputs(client, prompt, definitions, farm.asked.folders, sent)
             when = datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="milliseconds")
             self.state.put(
                 job, status="sent", server=self.url, prompt_id=prompt_id, error=None, files=[], made=[],
                 started=when, started_at=started, **made_from,
             )  # fmt: skip
-            extra = extra_data(farm.source, emo2_job=f"{job.key}/{prompt_id}")
+            extra = extra_data(farm.asked.source, emo2_job=f"{job.key}/{prompt_id}")
             given = await client.queue(prompt, self.client_id, prompt_id, extra)
             if given != prompt_id:
                 self.state.put(job, prompt_id=given)

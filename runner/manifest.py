@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..models.checkpoints.format import fingerprint
 from ..models.whole_files import whole_file
 from . import inputs
 from .definitions import specs
@@ -17,18 +17,9 @@ SEEDS = ("seed", "noise_seed")
 Prompt = dict[str, dict[str, Any]]
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def described(path: Path) -> dict[str, Any]:
     """A file as the manifest has it."""
-    return {"path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": fingerprint(path)}
 
 
 class InputHashes:
@@ -54,7 +45,7 @@ class InputHashes:
                     files[target] = {"path": value, "sha256": None}  # the server's own
                     continue
                 if path not in self._known:
-                    self._known[path] = file_hash(path)
+                    self._known[path] = fingerprint(path)
                 files[target] = {"path": str(path), "sha256": self._known[path]}
         return {"seeds": seeds, "input_files": files}
 

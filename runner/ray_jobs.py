@@ -20,18 +20,19 @@ from ..models.errors import EMO2Error
 from ..models.whole_files import temporary_file
 from . import inputs
 from .definitions import LocalDefinitions, specs
-from .farm import PATIENCE, Farm
+from .farm import Asked, Farm
 from .farm_table import FarmTable
-from .folders import existing_folders, output_folder
-from .jobs import Job, JobsResult, State, check_rows, read_jobs
+from .folders import existing_folders
+from .jobs import Job, JobsResult
 from .manifest import InputHashes, described
 from .problems import WorkflowError, one_line
-from .queue import prepare, run_async
+from .queue import run_async
 from .whole_files import place_file
-from .workflow import Workflow, read_workflow
+from .workflow import Workflow
 
 log = logging.getLogger("emo2")
 Prompt = dict[str, dict[str, Any]]
+HERE = "this machine"
 
 
 def run_ray_jobs(
@@ -52,27 +53,21 @@ def run_ray_jobs(
     folders with model files, the same on every machine. actors: how many run side by side (None: one for each GPU, or
     for each machine where there is none). EMO2Error before anything starts where Ray or the cluster is missing.
     """
-    source = read_workflow(workflow)
-    settings = list(overrides.items() if isinstance(overrides, Mapping) else overrides)
-    out, table = output_folder(out), Path(table)
-    jobs = read_jobs(table, out, source, settings, seed)
-    state = State(out / f"{table.stem}.state.json")
-    chosen = existing_folders(input_dirs, "--input")
-    folders = inputs.InputFolders.of([*chosen, table.resolve().parent], source.folder)
+    asked = Asked.of(workflow, table, overrides, out, input_dirs, seed)
     model_folders = [str(Path(folder).resolve()) for folder in existing_folders(models, "--models")]
     definitions = LocalDefinitions()
-    check_rows(jobs, source, settings, definitions, folders, "this machine", seed)
+    asked.check(definitions, HERE)
     ray = connected(address)
     count, share = actors_of(ray, actors)
     names = [f"ray-{number + 1}" for number in range(count)]
-    farm = Farm(source, jobs, settings, folders, state, seed, names, FarmTable(names, quiet), PATIENCE)
-    hashes = InputHashes(definitions, folders)
+    farm = Farm(asked, names, FarmTable(names, quiet))
+    hashes = InputHashes(definitions, asked.folders)
 
     async def work() -> JobsResult:
         try:
             return await farm.run(lambda name: _Actor(farm, name, ray, share, model_folders, definitions, hashes).run())
         finally:
-            farm.write_manifest(out / f"{table.stem}.manifest.json", workflow, table)
+            farm.write_manifest()
 
     try:
         return run_async(work)
@@ -189,16 +184,15 @@ class _Actor:
 
     async def _do(self, actor: Any, job: Job, began: float) -> None:
         farm = self.farm
-        everything = [*farm.settings, *job.settings]
-        prompt = prepare(farm.source, everything, self.definitions, farm.folders, "this machine", farm.seed, "column")
+        prompt = farm.asked.prompt(job, self.definitions, HERE)
         self.line.job(job.name, prompt)
         self.line.state = "runs"
         made_from = self.hashes.of(prompt)
-        prompt, files = with_files(prompt, self.definitions, farm.folders)
+        prompt, files = with_files(prompt, self.definitions, farm.asked.folders)
         when = datetime.fromtimestamp(began, timezone.utc).isoformat(timespec="milliseconds")
         self.state.put(job, status="sent", server=self.name, prompt_id=None, error=None, files=[], made=[],
                        started=when, started_at=began, **made_from)  # fmt: skip
-        answer = await _result(actor.run.remote(prompt, farm.source.canvas, files))
+        answer = await _result(actor.run.remote(prompt, farm.asked.source.canvas, files))
         if "error" in answer:
             raise EMO2Error(self.name, "a job that runs", answer["error"], "Mend the row.")
         made = [placed(job.folder / name, content) for name, content in answer["files"].items()]
