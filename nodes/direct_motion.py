@@ -151,13 +151,13 @@ class SampleDirectedMotion:
             "required": {
                 "model": ("EMO2_DIRECTED_MODEL", {"tooltip": "From EMO2 Load Directed Motion Model."}),
                 "seed": ("INT", {**seed, "tooltip": "Another number gives another performance of the same script."}),
-                "steps": ("INT", {"default": 10, "min": 1, "max": 1000,
+                "steps": ("INT", {"default": 18, "min": 1, "max": 1000,
                     "tooltip": "Decoding steps for each window of some seconds; 8 to 20 is usual."}),
                 "text_cfg": ("FLOAT", {**cfg, "default": 3.0,
                     "tooltip": "How strictly the script is followed; each line's own strength multiplies it."}),
                 "voice_cfg": ("FLOAT", {**cfg, "default": 2.0,
                     "tooltip": "How strictly the voice is followed. 1 is plain."}),
-                "temperature": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 5.0, "step": 0.05, "round": 0.001,
+                "temperature": ("FLOAT", {"default": 0.6, "min": 0.0, "max": 5.0, "step": 0.05, "round": 0.001,
                     "tooltip": "How bold the choices are: 0 always the likeliest, 1 as they were learned."}),
                 "poses": (list(POSES), {"default": POSES[0],
                     "tooltip": "real poses: put together from the bank's snippets and given this person's build. "

@@ -157,6 +157,25 @@ def test_residual_levels_are_filled():
     assert len(np.unique(codes[1])) > 1 and len(np.unique(codes[2])) > 1
 
 
+def test_further_levels_take_the_code_of_least_expected_error():
+    """Where two far codes are as likely as each other, the one in the middle; where one is sure, that one."""
+    made = branch(levels=2)
+    book = torch.arange(16.0)[:, None].repeat(1, 3)
+    books = torch.stack([book, book])
+
+    def told(weights):
+        logits = torch.full((16,), -30.0)
+        logits[list(weights)] = torch.tensor([math.log(value) for value in weights.values()])
+        made.residual.forward = lambda state, codes, level: logits.expand(1, codes.shape[-1], 16)
+        return sample(made, asked(20), 20, steps=2, codebooks=books)
+
+    assert set(told({2: 0.5, 12: 0.5})[1]) == {7}
+    assert set(told({2: 0.02, 12: 0.98})[1]) == {12}
+    drawn = sample(made, asked(20), 20, steps=2)
+    assert set(drawn[1]) <= {2, 12}, "without the codebooks they are drawn"
+    assert np.array_equal(drawn[0], told({5: 1.0})[0]), "level 0 is what it was"
+
+
 def test_progress_counts_every_step_of_every_window():
     seen = []
     sample(branch(), asked(40), 40, steps=3, on_step=lambda done, total: seen.append((done, total)))
