@@ -55,8 +55,8 @@ LIMITS = """\
 - Hand confidence changes next to nothing: what they learned from has its hands where the maps say, sure or not. Taught
   where it has something to say (the ablation's puppets, whose hands are misjudged half of the time), it counts.
 - Fingers are blurred at this size; what they do is better seen in the motion than in the picture.
-- Directed motion knows the puppets' 48 actions, in many words, and speech. Nods, bows, steps and how many fingers are
-  up are often lost in the motion tokens.
+- Directed motion knows the puppets' 48 actions, in many words, and speech. How many fingers are up is at times lost in
+  the motion tokens, and pushes and claps come late now and then.
 - Figures marked "{short}" or "{missing}" are just that: nothing here is estimated.
 
 ## Licence
