@@ -11,6 +11,7 @@ from emo2.training import autoencoder_data
 from emo2.training.autoencoder import AutoencoderLesson, AutoencoderOptions, AutoencoderRecipe, unit_latents
 from emo2.training.journal import read_metrics
 from emo2.training.loop import train
+from emo2.training.puppets.world import Puppet
 from emo2.training.settings import from_values
 
 SMALL = {"widths": [8, 8, 16], "channels": 4, "groups": 4, "mid_attention": False, "previews": 3}
@@ -91,6 +92,21 @@ def test_mirroring_takes_the_hands_along(caches):
         assert torch.equal(sample["picture"].sum(0), grey), "colours change places, nothing else"
         seen.add(mirrored)
     assert seen == {True, False}
+
+
+def test_a_small_face_weighs_as_much_as_a_large_one_and_its_features_most():
+    """A face as the painter has it, at two sizes."""
+    puppet = Puppet.draw(3, "train", seconds=1.0, framing="head")
+    small = Puppet.draw(3, "train", seconds=1.0, framing="full")
+    maps = []
+    for one in (puppet, small):
+        points = one.with_face(one.motion).face[0]
+        maps.append(autoencoder_data.face_weights(points, (128, 96)))
+        eye, nose = points[36:42].mean(0), points[30]
+        at = [maps[-1][int(y * 128), int(x * 96)] for x, y in (eye, nose)]
+        assert at[0] > 3 * at[1] or one is small
+        assert maps[-1].sum() == pytest.approx(600, rel=1e-4)
+    assert (maps[0] > 0).sum() > 5 * (maps[1] > 0).sum() and maps[1].max() > 5 * maps[0].max()
 
 
 @pytest.mark.parametrize("what", ["hands", "faces"])
@@ -175,7 +191,8 @@ def test_further_folders_come_as_often_and_faces_are_marked(caches):
     for sample in samples:
         face = sample["faces"][0]
         rows, columns = np.nonzero(face.numpy())
-        assert 10 < face.sum() < 200 and rows.max() < 16 and columns.min() > 3 and columns.max() < 21
+        assert float(face.sum()) == pytest.approx(autoencoder_data.WHOLE, rel=1e-4)
+        assert rows.max() < 16 and columns.min() > 3 and columns.max() < 21
     assert "faces" not in recipe().dataset()[0]
 
 

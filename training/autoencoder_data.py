@@ -17,15 +17,15 @@ from .recipe import normal, sample_rng
 SWAPPED = 0.3
 """How often colours change places, so that few people wear many colours."""
 COLOURS = tuple(permutations(range(3)))
-BROWS_ON, AROUND = slice(17, 68), 1.25
-"""Of a face's 70 points those within its outline; how much further than they the face reaches."""
+FEATURE, WHOLE = 4.0, 600.0
+"""What eyes, brows and mouth weigh against the rest of a face, and all of it together, in pixels."""
 
 
 class Pictures(Dataset[dict[str, Tensor]]):
     """Sample i: {"picture" (3, H, W) uint8, "hands" (1, H, W) bool, "noise" (C, h, w)} of a random frame.
 
-    folders: puppet caches, all equally often; none draws a new puppet for every sample. faces: also "faces" (1, H, W)
-    bool, where eyes, brows and mouth are, and "first" (), whether the frame is from the first folder.
+    folders: puppet caches, all equally often; none draws a new puppet for every sample. faces: also "faces" (1, H, W),
+    weights of the face (`face_weights`), and "first" (), whether the frame is from the first folder.
     """
 
     def __init__(self, seed: int, folders: Sequence[str], size: tuple[int, int], augment: bool, channels: int,
@@ -61,7 +61,7 @@ class Pictures(Dataset[dict[str, Tensor]]):
         frame = int(rng.integers(len(record)))
         picture, hands = _frame(record, frame)
         return (
-            (picture, hands, _face_pixels(record.arrays["face"][frame], hands.shape))
+            (picture, hands, face_weights(record.arrays["face"][frame], hands.shape))
             if self.faces
             else (picture, hands)
         )
@@ -113,14 +113,22 @@ def _frame(record: Any, frame: int) -> tuple[np.ndarray, np.ndarray]:
     return record.frames_at([frame])[0], record.maps_at([frame])[0, ..., :3].any(axis=-1)
 
 
-def _face_pixels(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: the hull of brows, eyes and mouth of one face (70, 2), in shares of the picture."""
+def face_weights(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(H, W) float32: where eyes, brows and mouth of one face (70, 2), in shares of the picture, are; 1 on the average
+    of a face of WHOLE pixels. A small face weighs as much as a large one, and its features FEATURE times the rest."""
     import cv2
 
-    shown = points[BROWS_ON] * size[::-1]
-    middle = shown.mean(axis=0)
-    hull = cv2.convexHull(np.rint(middle + AROUND * (shown - middle)).astype(np.int32))
-    return cv2.fillConvexPoly(np.zeros(size, np.uint8), hull, 1).astype(bool)
+    def fill(chosen: slice, reach: float, value: float) -> None:
+        shown = points[chosen] * size[::-1]
+        middle = shown.mean(axis=0)
+        hull = cv2.convexHull(np.rint(middle + reach * (shown - middle)).astype(np.int32))
+        cv2.fillConvexPoly(weights, hull, value)
+
+    weights = np.zeros(size, np.float32)
+    fill(slice(17, 68), 1.25, 1.0)
+    for feature in (slice(36, 42), slice(42, 48), slice(17, 22), slice(22, 27), slice(48, 60)):
+        fill(feature, 1.4, FEATURE)
+    return weights * (WHOLE / max(float(weights.sum()), 1.0))
 
 
 def held_out_pictures(folder: str | None, count: int, size: tuple[int, int]) -> Tensor:
