@@ -33,11 +33,11 @@ demo: $(VENV)/.standalone
 
 # Tests with one thread each, as many at a time as there are cores; then those with a real ComfyUI, one after the other.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui" -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui" -n $(CORES) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests -m comfyui
 
 test-fast: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui and not slow" -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not comfyui and not slow" -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

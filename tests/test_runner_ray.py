@@ -134,6 +134,7 @@ def test_without_ray_the_package_is_named(flow, tmp_path, monkeypatch, capsys):
     assert "pip install 'comfyui-emo2[ray]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_cluster_of_two_does_a_table(flow, tmp_path):
     """Real actors: each row once, on both of them, pictures as they should be, and a second start repeats nothing."""

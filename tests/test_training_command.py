@@ -66,7 +66,7 @@ def test_what_is_wrong_is_one_line(line, capsys, arguments, words):
 
 def test_an_unknown_config(line, capsys):
     assert main(["train", "autoencoder", "--config", "huge"]) == 2
-    assert "quick, tiny, tiny-decoder or a .yaml file" in capsys.readouterr().err
+    assert "quick, tiny, tiny-decoder, tiny-faces or a .yaml file" in capsys.readouterr().err
 
 
 def test_help_answers_at_once():
