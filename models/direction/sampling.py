@@ -45,8 +45,9 @@ def sample(
     made without text and sound, 1 not at all. audio_guidance: the same for the sound alone; as `guidance` by default.
     temperature: of the draws, 0 always takes the likeliest code. fixed (n,) or (levels, n): codes that must stand, -1
     where free (in-painting); only level 0 is looked at. top: draws are among the likeliest codes that are 1 - top of
-    all. codebooks (levels, codes, C): the tokenizer's; with them the levels behind level 0 are not drawn: each takes the
-    code nearest to the expected vector, the one of least squared error. on_step(done, total) is called after each step of each window.
+    all. codebooks (levels, codes, C): the tokenizer's; with them the levels behind level 0 are not drawn: each takes
+    the code nearest to the expected vector, the one of least squared error. on_step(done, total) is called after each
+    step of each window.
 
     A motion longer than the config's window is made in windows whose first `overlap` tokens the one before has made.
     """
@@ -60,7 +61,8 @@ def sample(
     made[0] = _given(fixed, n, config.codes)
     windows = list(spans(n, config.window, config.overlap))
     total = len(windows) * steps
-    decoder = _Decoder(model, guidance, guidance if audio_guidance is None else audio_guidance, temperature, top, codebooks)
+    sound = guidance if audio_guidance is None else audio_guidance
+    decoder = _Decoder(model, guidance, sound, temperature, top, codebooks)
     for index, (start, stop) in enumerate(windows):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + index) % 2**63)
         decoder.window(
