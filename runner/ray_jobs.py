@@ -10,6 +10,7 @@ import asyncio
 import copy
 import logging
 import platform
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -57,6 +58,7 @@ def run_ray_jobs(
     model_folders = [str(Path(folder).resolve()) for folder in existing_folders(models, "--models")]
     definitions = LocalDefinitions()
     asked.check(definitions, HERE)
+    check_actors(actors)
     ray = connected(address)
     count, share = actors_of(ray, actors)
     names = [f"ray-{number + 1}" for number in range(count)]
@@ -77,6 +79,13 @@ def run_ray_jobs(
 
 def connected(address: str) -> Any:
     """Ray, connected to a cluster. EMO2Error where it is not installed or nobody answers."""
+    if ":" in address:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        try:  # Ray itself would ask for a minute, and then end the process
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except (OSError, ValueError, OverflowError) as error:
+            given = f"{address} ({one_line(error)})"
+            raise EMO2Error("--ray", "a Ray cluster that answers", given, "Start it: ray start --head.") from error
     try:
         import ray
     except ImportError as error:
@@ -93,12 +102,16 @@ def connected(address: str) -> Any:
     return ray
 
 
+def check_actors(wanted: int | None) -> None:
+    """EMO2Error for a number of actors that there cannot be."""
+    if wanted is not None and wanted < 1:
+        raise EMO2Error("--actors", "at least 1", wanted, "Leave it out for one a GPU.")
+
+
 def actors_of(ray: Any, wanted: int | None) -> tuple[int, dict[str, float]]:
     """How many actors there are, and what each of them asks of the cluster."""
     has = ray.cluster_resources()
     gpus = int(has.get("GPU", 0))
-    if wanted is not None and wanted < 1:
-        raise EMO2Error("--actors", "at least 1", wanted, "Leave it out for one a GPU.")
     machines = sum(1 for node in ray.nodes() if node.get("Alive"))
     count = wanted or gpus or machines
     if gpus:

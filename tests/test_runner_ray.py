@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from emo2.models.errors import EMO2Error
 from emo2.runner import executor
 from emo2.runner.cli import main
 from emo2.runner.definitions import LocalDefinitions
@@ -108,9 +107,20 @@ def test_there_is_an_actor_for_each_gpu(cluster, wanted, count, share):
     assert actors_of(cluster, wanted) == (count, share)
 
 
-def test_no_actors_at_all_are_refused():
-    with pytest.raises(EMO2Error, match=r"--actors: expected at least 1"):
-        actors_of(Cluster(1), 0)
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--ray", "local", "--actors", "0"], "--actors: expected at least 1"),
+        (["--ray", "127.0.0.1:9"], "a Ray cluster that answers, but got 127.0.0.1:9"),
+        (["--ray", "ray://127.0.0.1:9"], "Start it: ray start --head"),
+        (["--ray", "here:there"], "a Ray cluster that answers"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_at_once(flow, tmp_path, options, words, capsys):
+    path = tmp_path / "jobs.csv"
+    path.write_text("name,2.filename_prefix\na,1\n")
+    assert main(["queue", str(flow), "--jobs", str(path), "--out", str(tmp_path / "out"), *options]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
