@@ -104,12 +104,9 @@ class Board:
         self.running[server] = self.held[server].pop(0)
         return self.running[server]
 
-    async def release(self, server: str, job: Job | None = None) -> None:
-        """What was held for the server, or one of it, is anybody's."""
-        jobs = [job] if job is not None else list(self.held[server])
-        for one in jobs:
-            self.held[server].remove(one)
-        self.pending = [*jobs, *self.pending]
+    async def release(self, server: str) -> None:
+        """What was held for the server is anybody's."""
+        self.pending = [*self.held.pop(server, []), *self.pending]
         await self._tell()
 
     def _possible(self, job: Job) -> bool:

@@ -68,6 +68,17 @@ def specs(definition: Definition, values: Mapping[str, Any] | None = None) -> It
     yield from _sections(definition.get("input") or {}, "", values if values is not None else {})
 
 
+def file_inputs(
+    prompt: Mapping[str, Mapping[str, Any]], definitions: Definitions
+) -> Iterator[tuple[str, Mapping[str, Any], Spec, str]]:
+    """(node id, node, input, value) of every input of a prompt that names a file."""
+    for node_id, node in prompt.items():
+        for spec in specs(definitions[node["class_type"]], node["inputs"]):
+            value = node["inputs"].get(spec.name)
+            if spec.is_file and isinstance(value, str):
+                yield node_id, node, spec, value
+
+
 def _sections(inputs: Mapping[str, Any], prefix: str, values: Mapping[str, Any]) -> Iterator[Spec]:
     for section in ("required", "optional"):
         for name, raw in (inputs.get(section) or {}).items():

@@ -8,7 +8,6 @@ does not answer is asked again, less and less often.
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import time
 import uuid
@@ -28,17 +27,18 @@ from .follow import Follower, outcome
 from .jobs import Job, JobsResult, State, check_rows, read_jobs, tickets
 from .manifest import InputHashes, described, write_manifest
 from .problems import WorkflowError, one_line
-from .queue import extra_data, fetch, prepare, run_async, upload_inputs
+from .queue import Prompt, extra_data, fetch, prepare, run_async, upload_inputs
 from .workflow import Workflow, read_workflow
 
 log = logging.getLogger("emo2")
-Prompt = dict[str, dict[str, Any]]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until a server that does not answer is asked again: at first, and at most, doubling in between."""
 LAST_ANSWER = 3.0
 """Seconds that a server gets to answer when nothing is left to do."""
 PATIENCE = 600.0
 """Seconds without any server that answers, after which the rest is given up."""
+TOLD = ("status", "server", "prompt_id", "started", "seconds", "seeds", "input_files", "attempts", "error")
+"""What of the state file the manifest has, beside the files."""
 
 
 def run_jobs(
@@ -188,6 +188,40 @@ class Farm:
                     "Start one and give the same command again."
                 )
 
+    def sent(self, job: Job, server: str, started: float, prompt_id: str | None, made_from: Mapping[str, Any]) -> None:
+        """Write down that a job goes to a server, before it does."""
+        when = datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="milliseconds")
+        self.state.put(
+            job, status="sent", server=server, prompt_id=prompt_id, error=None, files=[], made=[],
+            started=when, started_at=started, **made_from,
+        )  # fmt: skip
+
+    async def done(self, job: Job, server: str, started: float, files: Sequence[Path]) -> None:
+        """A job is done, and its files are here."""
+        seconds = round(time.time() - started, 3)
+        self.state.put(
+            job, status="done", server=server, files=[str(path) for path in files], error=None,
+            made=[described(path) for path in files], seconds=seconds, attempts=self._attempts(job, server, started),
+        )  # fmt: skip
+        self.table.count(seconds=seconds)
+        log.info("%s: done on %s in %.1f s", job.name, server, seconds)
+        await self.board.done(server)
+
+    async def refused(self, job: Job, server: str, started: float, message: str) -> None:
+        """A job failed on a server, and is tried on another where there is one."""
+        self.state.put(job, attempts=self._attempts(job, server, started, message), error=message)
+        if await self.board.failed(server):
+            log.warning("row %d (%s) goes to another server: %s", job.row, job.name, message)
+        else:
+            self.failed(job, message)
+
+    async def lost(self, job: Job, server: str, started: float, message: str) -> None:
+        """A job was lost with its server, and is tried again, but not for ever."""
+        self.state.put(job, attempts=self._attempts(job, server, started, message))
+        log.warning("%s", message)
+        if not await self.board.lost(server):
+            self.failed(job, f"it was lost with its server, again and again. {message}")
+
     def failed(self, job: Job, message: str) -> None:
         """A job that is not tried again."""
         line = f"row {job.row} ({job.name}): {one_line(message)}"
@@ -196,30 +230,15 @@ class Farm:
         self.state.put(job, status="failed", error=one_line(message))
         self.table.count(failed=True)
 
-    def attempt(self, job: Job, server: str, began: float, error: str | None = None) -> list[dict[str, Any]]:
-        """The job's attempts with one more."""
-        known = list(self.state.jobs.get(job.key, {}).get("attempts", []))
-        return [*known, {"server": server, "seconds": round(time.time() - began, 3), "error": error}]
+    def _attempts(self, job: Job, server: str, started: float, error: str | None = None) -> list[dict[str, Any]]:
+        known = self.state.jobs.get(job.key, {}).get("attempts", [])
+        return [*known, {"server": server, "seconds": round(time.time() - started, 3), "error": error}]
 
     def entry(self, job: Job) -> dict[str, Any]:
         """The job as the manifest has it."""
         known = self.state.jobs.get(job.key, {})
-        told = (
-            "status",
-            "server",
-            "prompt_id",
-            "started",
-            "seconds",
-            "seeds",
-            "input_files",
-            "attempts",
-            "error",
-            "made",
-        )
-        settings = dict(job.settings)
-        return {"row": job.row, "name": job.name, "folder": str(job.folder), "settings": settings} | {
-            ("files" if name == "made" else name): known.get(name) for name in told
-        }
+        own = {"row": job.row, "name": job.name, "folder": str(job.folder), "settings": dict(job.settings)}
+        return own | {name: known.get(name) for name in TOLD} | {"files": known.get("made")}
 
     def write_manifest(self) -> None:
         """Write what happened to every job, once a server has answered."""
@@ -246,7 +265,7 @@ class _Worker:
                     await self._serve(client)
                 return
             except (ServerError, EMO2Error) as error:
-                if str(error) != told:
+                if str(error) != told and self.current is None:  # otherwise its job's loss is told
                     log.warning("%s", one_line(error))
                 told = str(error)
                 await self._away(str(error))
@@ -259,9 +278,7 @@ class _Worker:
     async def _away(self, error: str) -> None:
         if self.current is not None:
             job, self.current = self.current, None
-            self.state.put(job, attempts=self.farm.attempt(job, self.url, self.began, one_line(error)))
-            if not await self.board.lost(self.url):
-                self.farm.failed(job, f"it was lost with its server, again and again. {error}")
+            await self.farm.lost(job, self.url, self.began, one_line(error))
         for job in await self.board.away(self.url):
             self.farm.failed(job, self.state.jobs.get(job.key, {}).get("error") or error)
 
@@ -287,20 +304,12 @@ class _Worker:
                     await self._do(client, follower, job, definitions, hashes, sent, goes_on)
                 except Lost as error:
                     self.current = None
-                    self.state.put(job, attempts=self.farm.attempt(job, self.url, self.began, one_line(error)))
-                    log.warning("%s", one_line(error))
-                    if not await self.board.lost(self.url):
-                        self.farm.failed(job, f"it was lost with its server, again and again. {error}")
+                    await self.farm.lost(job, self.url, self.began, one_line(error))
                 except Unreachable:
                     raise
                 except (ServerError, WorkflowError, EMO2Error) as error:
                     self.current = None
-                    message, attempts = one_line(error), self.farm.attempt(job, self.url, self.began, one_line(error))
-                    self.state.put(job, attempts=attempts, error=message)
-                    if await self.board.failed(self.url):
-                        log.warning("row %d (%s) goes to another server: %s", job.row, job.name, message)
-                    else:
-                        self.farm.failed(job, message)
+                    await self.farm.refused(job, self.url, self.began, one_line(error))
                 except asyncio.CancelledError:
                     await self._cancel(client, job)
                     raise
@@ -335,29 +344,17 @@ class _Worker:
             started = self.state.jobs[job.key].get("started_at") or self.began
         else:
             started, prompt_id = time.time(), str(uuid.uuid4())
-            made_from = hashes.of(prompt)
-            prompt = copy.deepcopy(prompt)
+            made_from = hashes.of(prompt)  # before its files have the server's names
             await upload_inputs(client, prompt, definitions, farm.asked.folders, sent)
-            when = datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="milliseconds")
-            self.state.put(
-                job, status="sent", server=self.url, prompt_id=prompt_id, error=None, files=[], made=[],
-                started=when, started_at=started, **made_from,
-            )  # fmt: skip
+            farm.sent(job, self.url, started, prompt_id, made_from)
             extra = extra_data(farm.asked.source, emo2_job=f"{job.key}/{prompt_id}")
             given = await client.queue(prompt, self.client_id, prompt_id, extra)
             if given != prompt_id:
                 self.state.put(job, prompt_id=given)
         entry = await follower.wait(self.state.jobs[job.key]["prompt_id"], self.line, self.timeout)
         files = await fetch(client, outcome(entry, prompt), job.folder)
-        seconds = round(time.time() - started, 3)
         self.current = None
-        self.state.put(
-            job, status="done", server=self.url, files=[str(path) for path in files], error=None,
-            made=[described(path) for path in files], seconds=seconds, attempts=farm.attempt(job, self.url, started),
-        )  # fmt: skip
-        farm.table.count(seconds=seconds)
-        log.info("%s: done on %s in %.1f s", job.name, self.url, seconds)
-        await self.board.done(self.url)
+        await farm.done(job, self.url, started, files)
 
     async def _cancel(self, client: Client, job: Job) -> None:
         """Ctrl-C: the server stops, too."""

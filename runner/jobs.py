@@ -14,7 +14,7 @@ from ..models.errors import EMO2Error
 from ..models.whole_files import whole_file
 from . import inputs
 from .problems import Problem, WorkflowError, one_line
-from .queue import Prompt, prepare
+from .queue import prepare
 from .workflow import Workflow
 
 OWN_COLUMNS = ("name", "out")
@@ -30,7 +30,6 @@ class Job:
     name: str
     folder: Path
     settings: list[tuple[str, str]]
-    prompt: Prompt = field(default_factory=dict)
 
 
 @dataclass
@@ -138,7 +137,7 @@ def check_rows(
     for job in jobs:
         try:
             everything = [*settings, *job.settings]
-            job.prompt = prepare(source, everything, definitions, folders, server, seed, "column")
+            prepare(source, everything, definitions, folders, server, seed, "column")
         except (EMO2Error, WorkflowError) as error:
             problems += [_row_problem(job.row, line) for line in str(error).splitlines()]
     if problems:

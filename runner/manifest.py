@@ -10,7 +10,7 @@ from typing import Any
 from ..models.checkpoints.format import fingerprint
 from ..models.whole_files import whole_file
 from . import inputs
-from .definitions import specs
+from .definitions import file_inputs
 
 VERSION = 1
 SEEDS = ("seed", "noise_seed")
@@ -34,19 +34,15 @@ class InputHashes:
         seeds: dict[str, Any] = {}
         files: dict[str, Any] = {}
         for node_id, node in prompt.items():
-            for spec in specs(self.definitions[node["class_type"]], node["inputs"]):
-                value, target = node["inputs"].get(spec.name), f"{node_id}.{spec.name}"
-                if spec.name in SEEDS and isinstance(value, int):
-                    seeds[target] = value
-                if not spec.is_file or not isinstance(value, str):
-                    continue
-                path = self.folders.find(value)
-                if path is None:
-                    files[target] = {"path": value, "sha256": None}  # the server's own
-                    continue
-                if path not in self._known:
-                    self._known[path] = fingerprint(path)
-                files[target] = {"path": str(path), "sha256": self._known[path]}
+            found = {name: node["inputs"].get(name) for name in SEEDS}
+            seeds |= {f"{node_id}.{name}": value for name, value in found.items() if isinstance(value, int)}
+        for node_id, _, spec, value in file_inputs(prompt, self.definitions):
+            path = self.folders.find(value)
+            if path is not None and path not in self._known:
+                self._known[path] = fingerprint(path)
+            own = {"path": value, "sha256": None}  # the server's own file
+            told = own if path is None else {"path": str(path), "sha256": self._known[path]}
+            files[f"{node_id}.{spec.name}"] = told
         return {"seeds": seeds, "input_files": files}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import inputs
 from .client import Client, ServerError
-from .definitions import specs
+from .definitions import file_inputs, specs
 from .folders import existing_folders, output_folder
 from .follow import Follower, Show, outcome
 from .overrides import apply_seed, apply_settings
@@ -139,16 +139,12 @@ async def upload_inputs(
 ) -> None:
     """Upload the files that the prompt names and put the server's names for them in, in place."""
     sent = {} if sent is None else sent
-    for node in prompt.values():
-        for spec in specs(definitions[node["class_type"]], node["inputs"]):
-            value = node["inputs"].get(spec.name)
-            if not spec.is_file or not isinstance(value, str):
-                continue
-            path = folders.find(value)
-            if path is not None:
-                if path not in sent:
-                    sent[path] = await client.upload(path)
-                node["inputs"][spec.name] = sent[path]
+    for _, node, spec, value in file_inputs(prompt, definitions):
+        path = folders.find(value)
+        if path is not None:
+            if path not in sent:
+                sent[path] = await client.upload(path)
+            node["inputs"][spec.name] = sent[path]
 
 
 async def fetch(client: Client, outputs: Mapping[str, Any], out: Path) -> list[Path]:

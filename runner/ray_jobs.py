@@ -13,26 +13,24 @@ import platform
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ..models.errors import EMO2Error
 from ..models.whole_files import temporary_file
 from . import inputs
-from .definitions import LocalDefinitions, specs
+from .definitions import LocalDefinitions, file_inputs
 from .farm import Asked, Farm
 from .farm_table import FarmTable
 from .folders import existing_folders
 from .jobs import Job, JobsResult
-from .manifest import InputHashes, described
+from .manifest import InputHashes
 from .problems import WorkflowError, one_line
-from .queue import run_async
+from .queue import Prompt, run_async
 from .whole_files import place_file
 from .workflow import Workflow
 
 log = logging.getLogger("emo2")
-Prompt = dict[str, dict[str, Any]]
 HERE = "this machine"
 
 
@@ -84,8 +82,7 @@ def connected(address: str) -> Any:
         try:  # Ray itself would ask for a minute, and then end the process
             socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         except (OSError, ValueError, OverflowError) as error:
-            given = f"{address} ({one_line(error)})"
-            raise EMO2Error("--ray", "a Ray cluster that answers", given, "Start it: ray start --head.") from error
+            raise _nobody(address, error) from error
     try:
         import ray
     except ImportError as error:
@@ -97,9 +94,13 @@ def connected(address: str) -> Any:
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # whatever Ray makes of an address
-        given = f"{address} ({one_line(error)})"
-        raise EMO2Error("--ray", "a Ray cluster that answers", given, "Start it: ray start --head.") from error
+        raise _nobody(address, error) from error
     return ray
+
+
+def _nobody(address: str, error: Exception) -> EMO2Error:
+    given = f"{address} ({one_line(error)})"
+    return EMO2Error("--ray", "a Ray cluster that answers", given, "Start it: ray start --head.")
 
 
 def check_actors(wanted: int | None) -> None:
@@ -162,7 +163,7 @@ class _Actor:
     ):  # fmt: skip
         self.farm, self.name, self.ray, self.share, self.models = farm, name, ray, share, models
         self.definitions, self.hashes = definitions, hashes
-        self.board, self.state, self.line = farm.board, farm.state, farm.table.line(name)
+        self.board, self.line = farm.board, farm.table.line(name)
 
     async def run(self) -> None:
         actor: Any = None
@@ -178,16 +179,9 @@ class _Actor:
                 await self._do(actor, job, began)
             except self.ray.exceptions.RayError as error:  # the actor died, or its machine
                 actor = None
-                message = one_line(f"the actor {self.name} was lost: {error}")
-                log.warning("%s", message)
-                self.state.put(job, attempts=self.farm.attempt(job, self.name, began, message))
-                if not await self.board.lost(self.name):
-                    self.farm.failed(job, f"it was lost with its actor, again and again. {message}")
+                await self.farm.lost(job, self.name, began, one_line(f"the actor {self.name} was lost: {error}"))
             except (EMO2Error, WorkflowError) as error:
-                message = one_line(error)
-                self.state.put(job, attempts=self.farm.attempt(job, self.name, began, message), error=message)
-                if not await self.board.failed(self.name):
-                    self.farm.failed(job, message)
+                await self.farm.refused(job, self.name, began, one_line(error))
 
     async def _start(self) -> Any:
         self.line.state = "waits for its place in the cluster"
@@ -202,21 +196,12 @@ class _Actor:
         self.line.state = "runs"
         made_from = self.hashes.of(prompt)
         prompt, files = with_files(prompt, self.definitions, farm.asked.folders)
-        when = datetime.fromtimestamp(began, timezone.utc).isoformat(timespec="milliseconds")
-        self.state.put(job, status="sent", server=self.name, prompt_id=None, error=None, files=[], made=[],
-                       started=when, started_at=began, **made_from)  # fmt: skip
+        farm.sent(job, self.name, began, None, made_from)
         answer = await _result(actor.run.remote(prompt, farm.asked.source.canvas, files))
         if "error" in answer:
             raise EMO2Error(self.name, "a job that runs", answer["error"], "Mend the row.")
         made = [placed(job.folder / name, content) for name, content in answer["files"].items()]
-        seconds = round(time.time() - began, 3)
-        self.state.put(
-            job, status="done", server=self.name, files=[str(path) for path in made], error=None,
-            made=[described(path) for path in made], seconds=seconds, attempts=farm.attempt(job, self.name, began),
-        )  # fmt: skip
-        farm.table.count(seconds=seconds)
-        log.info("%s: done on %s in %.1f s", job.name, self.name, seconds)
-        await self.board.done(self.name)
+        await farm.done(job, self.name, began, made)
 
 
 async def _result(reference: Any) -> Any:
@@ -229,16 +214,14 @@ def with_files(
     """The prompt with names of its own for its input files, and their contents by these names."""
     prompt, files = copy.deepcopy(prompt), {}  # type: ignore[var-annotated]
     names: dict[Path, str] = {}
-    for node in prompt.values():
-        for spec in specs(definitions[node["class_type"]], node["inputs"]):
-            value = node["inputs"].get(spec.name)
-            path = folders.find(value) if spec.is_file and isinstance(value, str) else None
-            if path is None:
-                continue
-            if path not in names:
-                names[path] = f"{len(names):03}_{path.name}"
-                files[names[path]] = path.read_bytes()
-            node["inputs"][spec.name] = names[path]
+    for _, node, spec, value in file_inputs(prompt, definitions):
+        path = folders.find(value)
+        if path is None:
+            continue
+        if path not in names:
+            names[path] = f"{len(names):03}_{path.name}"
+            files[names[path]] = path.read_bytes()
+        node["inputs"][spec.name] = names[path]
     return prompt, files
 
 

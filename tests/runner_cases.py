@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
+import time
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
 from emo2.runner.definitions import LocalDefinitions
+from PIL import Image
 
 
 class Canvas:
@@ -234,3 +240,28 @@ class FakeComfyUI:
         self.runs.append((prompt_id, prompt))
         await self._tell("execution_success", prompt_id=prompt_id)
         return outputs, []
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Until `condition` holds; a test that waits for longer has failed."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def jobs_client(flow: Path, path: Path, server: FakeComfyUI, out: Path) -> subprocess.Popen[str]:
+    """`emo2 queue --jobs` in a process of its own, for tests that kill it."""
+    command = [sys.executable, "-m", "emo2.runner", "queue", str(flow), "--server", server.url, "--quiet"]
+    return subprocess.Popen(
+        [*command, "--jobs", str(path), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def picture_flow(folder: Path, **colours: int) -> Path:
+    """The file of `picture_canvas`, and beside it pictures with a red of `colours`."""
+    for name, colour in colours.items():
+        Image.new("RGB", (8, 8), (colour, 10, 10)).save(folder / f"{name}.png")
+    path = folder / "flow.json"
+    path.write_text(json.dumps(picture_canvas()))
+    return path

@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import json
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,8 +15,7 @@ from emo2.runner.client import Unreachable
 from emo2.runner.farm import run_jobs
 from emo2.runner.farm_table import FarmTable, clock
 from emo2.runner.jobs import Job
-from PIL import Image
-from runner_cases import FakeComfyUI, picture_canvas
+from runner_cases import FakeComfyUI, jobs_client, picture_flow, wait_for
 
 
 @pytest.fixture
@@ -31,10 +28,7 @@ def servers():
 
 @pytest.fixture
 def flow(tmp_path):
-    Image.new("RGB", (8, 8), (90, 10, 10)).save(tmp_path / "face.png")
-    path = tmp_path / "flow.json"
-    path.write_text(json.dumps(picture_canvas()))
-    return path
+    return picture_flow(tmp_path, face=90)
 
 
 def table(tmp_path, count):
@@ -49,13 +43,6 @@ def prefixes(servers):
 
 def manifest(tmp_path):
     return json.loads((tmp_path / "out" / "jobs.manifest.json").read_text())
-
-
-def wait_for(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 def in_thread(*arguments, **options):
@@ -152,7 +139,7 @@ def test_what_went_elsewhere_is_stopped_where_it_was(servers, flow, tmp_path):
     """A server that still has a job in its queue which another one has done since."""
     path, out = table(tmp_path, 2), tmp_path / "out"
     servers[0].hold()
-    process = client(flow, path, servers[0], out)
+    process = jobs_client(flow, path, servers[0], out)
     wait_for(lambda: servers[0].running)
     process.kill()
     process.communicate()
@@ -198,11 +185,6 @@ def test_all_gone_for_too_long(servers, flow, tmp_path, monkeypatch):
 def test_several_servers_need_a_table(servers, flow, capsys):
     code = main(["queue", str(flow), "--server", servers[0].url, "--server", servers[1].url])
     assert code == 2 and "Give --jobs, or one server" in capsys.readouterr().err
-
-
-def client(flow, path, server, out):
-    command = [sys.executable, "-m", "emo2.runner", "queue", str(flow), "--server", server.url, "--quiet"]
-    return subprocess.Popen([*command, "--jobs", str(path), "--out", str(out)], stderr=subprocess.PIPE, text=True)
 
 
 def jobs(count):

@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from emo2.models.errors import EMO2Error
@@ -13,8 +10,7 @@ from emo2.runner.cli import main
 from emo2.runner.farm import run_jobs
 from emo2.runner.jobs import State
 from emo2.runner.problems import WorkflowError
-from PIL import Image
-from runner_cases import FakeComfyUI, picture_canvas
+from runner_cases import FakeComfyUI, jobs_client, picture_flow, wait_for
 
 
 @pytest.fixture(params=[False, True], ids=["our ids", "the server's ids"])
@@ -33,24 +29,13 @@ def server():
 
 @pytest.fixture
 def flow(tmp_path):
-    for name, colour in (("face.png", 0), ("anna.png", 90), ("ben.png", 200)):
-        Image.new("RGB", (8, 8), (colour, 10, 10)).save(tmp_path / name)
-    path = tmp_path / "flow.json"
-    path.write_text(json.dumps(picture_canvas()))
-    return path
+    return picture_flow(tmp_path, face=0, anna=90, ben=200)
 
 
 def table(tmp_path, text):
     path = tmp_path / "jobs.csv"
     path.write_text(text)
     return path
-
-
-def wait_for(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 def prefixes(server):
@@ -125,13 +110,6 @@ def test_one_failure_does_not_stop_the_others_and_is_tried_again(server, flow, t
     assert prefixes(server) == ["1", "3", "bad"]
 
 
-def client(flow, path, server, out):
-    command = [sys.executable, "-m", "emo2.runner", "queue", str(flow), "--server", server.url, "--quiet"]
-    return subprocess.Popen(
-        [*command, "--jobs", str(path), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("killed_when", ["first job sent", "one done"])
 def test_kill_9_loses_and_repeats_nothing(any_server, flow, tmp_path, killed_when):
@@ -141,7 +119,7 @@ def test_kill_9_loses_and_repeats_nothing(any_server, flow, tmp_path, killed_whe
     state = out / "jobs.state.json"
     if killed_when != "one done":
         server.hold()
-    process = client(flow, path, server, out)
+    process = jobs_client(flow, path, server, out)
     if killed_when == "first job sent":
         wait_for(lambda: server.posted >= 1)
     else:
@@ -190,7 +168,7 @@ def test_a_server_that_forgets_its_queue_gets_the_jobs_again(server, flow, tmp_p
 def test_ctrl_c_cancels_and_the_next_start_does_the_jobs(server, flow, tmp_path):
     server.hold()
     path = table(tmp_path, "name,2.filename_prefix\na,1\nb,2\n")
-    process = client(flow, path, server, tmp_path / "out")
+    process = jobs_client(flow, path, server, tmp_path / "out")
     wait_for(lambda: server.running)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)

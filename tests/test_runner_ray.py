@@ -12,16 +12,12 @@ from emo2.runner.executor import run_workflow
 from emo2.runner.inputs import InputFolders
 from emo2.runner.ray_jobs import Runner, actors_of, placed, run_ray_jobs, with_files
 from PIL import Image
-from runner_cases import picture_canvas
+from runner_cases import picture_flow
 
 
 @pytest.fixture
 def flow(tmp_path):
-    for name, colour in (("face.png", 20), ("anna.png", 90), ("ben.png", 200)):
-        Image.new("RGB", (8, 8), (colour, 10, 10)).save(tmp_path / name)
-    path = tmp_path / "flow.json"
-    path.write_text(json.dumps(picture_canvas()))
-    return path
+    return picture_flow(tmp_path, face=20, anna=90, ben=200)
 
 
 def prompt_of(flow):

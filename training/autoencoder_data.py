@@ -60,11 +60,8 @@ class Pictures(Dataset[dict[str, Tensor]]):
         record = cache[int(rng.integers(len(cache)))]
         frame = int(rng.integers(len(record)))
         picture, hands = _frame(record, frame)
-        return (
-            (picture, hands, face_weights(record.arrays["face"][frame], hands.shape))
-            if self.faces
-            else (picture, hands)
-        )
+        faces = (face_weights(record.arrays["face"][frame], hands.shape),) if self.faces else ()
+        return picture, hands, *faces
 
     def _drawn(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         from .puppets.world import Puppet

@@ -6,11 +6,11 @@ estimator where things are in close-ups, the video network what the facial contr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .schedule import Stage
+from .tiny_directed import Training
 
 FOLDERS = {"plain": (600, 0, 40), "head": (280, 20_000, 36), "half": (280, 21_000, 36), "full": (200, 22_000, 36)}
 """What is painted: how many puppets, from which number on, how many frames. "plain" is framed as most puppets are and
@@ -23,8 +23,6 @@ FILES = {
     "video-face": ("emo2_video_tiny.safetensors",),
 }
 """What each training exports."""
-
-Training = Callable[..., Stage]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ def stages(out: Path, config: str, before: Before, training: Training, puppets: 
     found = [Stage(f"paint-faces-{name}", arguments, minutes=6) for name, arguments in paint.items()]
     painted = tuple(stage.name for stage in found)
     found += [training(name, (), (), minutes=25) for name in ("face-identity", "face-reader")]
-    shown = [f"recipe.{key}={value}" for key, value in _shown(folders).items()]
+    acted = ",".join(str(folders[name]) for name in FOLDERS if name != "plain")
+    shown = (f"recipe.data={folders['plain']}", f"recipe.more=[{acted}]")
     vae, own = out / "autoencoder-faces" / "export" / FILES["autoencoder-faces"][0], FILES["face-identity"][0]
     found.append(
         training("autoencoder", (*painted, "decoder"),
@@ -71,11 +70,6 @@ def stages(out: Path, config: str, before: Before, training: Training, puppets: 
         ), 120),
     ]  # fmt: skip
     return found
-
-
-def _shown(folders: dict[str, Path]) -> dict[str, str]:
-    more = ",".join(str(folders[name]) for name in ("head", "half", "full"))
-    return {"data": str(folders["plain"]), "more": f"[{more}]"}
 
 
 def _puppets(folder: Path, name: str, most: int) -> tuple[str, ...]:
